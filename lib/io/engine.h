@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The shape all engines share. The pread and RAM engines complete a request
+ * inside submit(); io_uring later. Wrappers (fault, crash, trace) hold another
+ * engine and stand in front of it.
+ */
+#ifndef PD_IO_ENGINE_H
+#define PD_IO_ENGINE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <pdata/io.h>
+
+struct pd_io_req {
+	uint64_t block;
+	uint32_t nr;		/* blocks */
+	bool write;
+	void *buf;		/* nr * PD_BLOCK_SIZE bytes, aligned to PD_BLOCK_SIZE */
+	int result;		/* 0 or -errno, when reaped */
+	void *cookie;		/* the submitter's own */
+};
+
+struct pd_io_ops {
+	/* Takes all @nr requests, or returns -errno and takes none. */
+	int (*submit)(struct pd_io *io, struct pd_io_req **reqs, unsigned nr);
+	/* Hands back up to @max done requests, waiting for at least one if @wait and
+	 * any is under way. Returns how many, or -errno. */
+	int (*reap)(struct pd_io *io, struct pd_io_req **done, unsigned max, bool wait);
+	int (*flush)(struct pd_io *io);
+	int (*clone)(struct pd_io *io, struct pd_io **clone);
+	void (*destroy)(struct pd_io *io);
+};
+
+struct pd_io {
+	const struct pd_io_ops *ops;
+	uint64_t nr_blocks;
+	unsigned flags;		/* of enum pd_io_flags */
+	unsigned depth;		/* requests worth having under way at once; 1 for pread */
+	char *name;
+};
+
+static inline int pd_io_submit(struct pd_io *io, struct pd_io_req **reqs, unsigned nr)
+{
+	return io->ops->submit(io, reqs, nr);
+}
+
+static inline int pd_io_reap(struct pd_io *io, struct pd_io_req **done, unsigned max, bool wait)
+{
+	return io->ops->reap(io, done, max, wait);
+}
+
+/* engine-fault.c: takes @inner (closes it too). The n-th read, write or flush (1 is
+ * the next; counted over all clones) fails with -EIO; with n = 0 nothing does. */
+enum pd_fault { PD_FAULT_READ, PD_FAULT_WRITE, PD_FAULT_FLUSH, PD_FAULT_ANY };
+int pd_io_fault(struct pd_io **io, struct pd_io *inner);
+void pd_fault_arm(struct pd_io *io, enum pd_fault what, uint64_t nth);
+bool pd_fault_fired(const struct pd_io *io);
+/* Every read of @block fails until pd_fault_clear(). */
+int pd_fault_bad_block(struct pd_io *io, uint64_t block);
+void pd_fault_clear(struct pd_io *io);
+
+/* engine-crash.c: a disk with a volatile write cache over a RAM image. Keeps all writes
+ * since the last flush; pd_crash_disk() makes a disk as a power cut after @nr_writes
+ * writes could leave it: of the unflushed ones each is kept or lost by @seed, and the last
+ * kept may be torn at a sector. */
+int pd_io_crash(struct pd_io **io, struct pd_io *inner);
+uint64_t pd_crash_nr_writes(const struct pd_io *io);
+int pd_crash_disk(struct pd_io *io, uint64_t nr_writes, uint64_t seed, struct pd_io **disk);
+
+/* engine-trace.c: one line a request to @f ("R block nr", "W block nr", "F"). */
+int pd_io_trace(struct pd_io **io, struct pd_io *inner, void *file);
+
+#endif

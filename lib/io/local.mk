@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+pdata_include_HEADERS += \
+	include/pdata/err.h \
+	include/pdata/io.h \
+	include/pdata/log.h
+libpdata_all_la_SOURCES += \
+	io/engine.h \
+	io/stream.h

@@ -1,0 +1,4 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+libpdata_all_la_SOURCES += \
+	persistent-data/block.c \
+	persistent-data/disk.h
