@@ -6,7 +6,7 @@
 #: needs lvm lvm2
 #: needs mkfs.ext4 e2fsprogs
 #: tool thin_repair
-# shellcheck source=../lib.sh
+# shellcheck source=../lib.sh disable=SC1091
 . "${LIB:?}"
 lvm_setup
 lvm_do vgcreate -s 1M vg "$PV1" "$PV2"

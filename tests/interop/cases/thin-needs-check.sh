@@ -5,7 +5,7 @@
 #: disk META 8M
 #: disk DATA 64M
 #: tool thin_check
-# shellcheck source=../lib.sh
+# shellcheck source=../lib.sh disable=SC1091
 . "${LIB:?}"
 S=65536 B=65536 N=$(sectors "$META")
 wipe "$META"
@@ -18,8 +18,8 @@ must dmsetup load m --table "0 8 linear $META 0
 8 $((N - 8)) flakey $META 8 0 60 1 error_writes"
 must dmsetup resume m
 mark random /dev/mapper/t0 $B 20 512 b 2>/dev/null || :
-dmsetup status p >status
-grep -q needs_check status || die "the kernel did not set the flag: $(cat status)"
+dmsetup status p >flags
+grep -q needs_check flags || die "the kernel did not set the flag: $(cat flags)"
 gone t0 p m
 
 mode() { pool p "$META" "$DATA" 128 skip_block_zeroing; dmsetup status p; gone p; }

@@ -7,7 +7,7 @@
 #: disk META2 8M
 #: disk DATA 128M
 #: tool thin_repair
-# shellcheck source=../lib.sh
+# shellcheck source=../lib.sh disable=SC1091
 . "${LIB:?}"
 S=65536 B=65536 DEVS="0:65536 1:65536 7:65536"
 wipe "$META"

@@ -8,7 +8,7 @@
 #: tool thin_check
 #: tool thin_dump
 #: tool thin_restore
-# shellcheck source=../lib.sh
+# shellcheck source=../lib.sh disable=SC1091
 . "${LIB:?}"
 S=65536 B=65536
 DEVS="0:$S 1:$S 2:$S 9:$S 16777215:$S"
