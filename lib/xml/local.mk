@@ -1,1 +1,4 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+libpdata_all_la_SOURCES += \
+	xml/elements.h \
+	xml/writer.h
