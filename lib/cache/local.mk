@@ -1,2 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-libpdata_all_la_SOURCES += cache/records.h
+libpdata_all_la_SOURCES += \
+	cache/elements.c \
+	cache/elements.h \
+	cache/records.h
