@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 libpdata_all_la_SOURCES += \
+	base/bits.c \
 	base/bits.h \
+	base/crc32c.c \
 	base/crc32c.h \
+	base/err.c \
 	base/le.h \
+	base/log.c \
 	base/util.h \
+	base/workers.c \
 	base/workers.h

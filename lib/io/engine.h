@@ -18,6 +18,7 @@ struct pd_io_req {
 	void *buf;		/* nr * PD_BLOCK_SIZE bytes, aligned to PD_BLOCK_SIZE */
 	int result;		/* 0 or -errno, when reaped */
 	void *cookie;		/* the submitter's own */
+	struct pd_io_req *next;	/* the engine's own */
 };
 
 struct pd_io_ops {

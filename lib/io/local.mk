@@ -4,5 +4,10 @@ pdata_include_HEADERS += \
 	include/pdata/io.h \
 	include/pdata/log.h
 libpdata_all_la_SOURCES += \
+	io/engine-pread.c \
+	io/engine-ram.c \
 	io/engine.h \
+	io/engines.h \
+	io/io.c \
+	io/stream.c \
 	io/stream.h
