@@ -23,7 +23,6 @@ enum opt_kind {
 	OPT_KIND_U32,		/* uint32_t; junk, sign, empty, overflow are refused */
 	OPT_KIND_U64,		/* uint64_t */
 	OPT_KIND_STR,		/* const char * */
-	OPT_KIND_SIZE,		/* uint64_t sectors; see units.h */
 	OPT_KIND_CALL,		/* int (*)(void *args, const char *value): 0 or EXIT_USAGE after a message */
 	OPT_KIND_ARG,		/* const char *: the operand */
 	OPT_KIND_END,
@@ -83,6 +82,8 @@ struct frame {
 	struct pd_run run;		/* log, progress and --threads (hidden), ready to pass on */
 	int nr_operands;
 	const char **operands;		/* all of them, for commands that take more than one */
+	bool numeric_operand_given;	/* see struct command */
+	uint64_t numeric_operand;
 };
 
 struct command {
@@ -93,7 +94,7 @@ struct command {
 	size_t args_size;
 	bool takes_quiet;		/* -q, --quiet is an option of this command */
 	bool ignores_operand;		/* one surplus operand, even "", is ignored (the repair commands) */
-	unsigned max_operands;		/* 0 means as many as OPT_ARG rows */
+	bool takes_numeric_operand;	/* one surplus operand that is a plain number: "-m 123" */
 	void (*init)(void *args);	/* defaults other than zero, or NULL */
 	/* returns EXIT_CLEAN, EXIT_BAD or EXIT_USAGE */
 	int (*run)(struct frame *f, void *args);
@@ -118,19 +119,36 @@ int open_input(struct frame *f, const char *path, unsigned flags, struct pd_io *
 int open_output(struct frame *f, const char *path, const char *input, struct pd_io **io);
 
 /*
- * Text outputs: stdout for NULL and "-", a fifo, or a file made or truncated now, after the input
- * was accepted; ".gz" writes compressed. text_write() buffers; a reader that went away makes it
- * return -EPIPE and nothing is said.
+ * Text outputs: stdout for NULL and "-", a fifo, or a file that is made or truncated at the first
+ * write, when the input was found good; a name in ".gz" is written compressed. A reader that went
+ * away makes writes return -EPIPE, and nothing is said.
  */
 struct text_out;
-int text_open(struct frame *f, const char *path, struct text_out **out);
-int text_write(struct text_out *out, const void *data, size_t len);	/* 0 or -errno */
+struct text_out *text_create(struct frame *f, const char *path);	/* NULL after a message */
+int text_write(void *out, const void *data, size_t len);		/* 0 or -errno; fits struct pd_sink */
 bool text_is_tty(const struct text_out *out);
-/* Flushes and closes; reports what went wrong, once. Returns EXIT_CLEAN or EXIT_BAD. Takes NULL. */
-int text_close(struct frame *f, struct text_out *out);
+/*
+ * Flushes, closes and frees. @ok: the work succeeded; then a file nothing was written to is still
+ * made. Reports what went wrong with the output, once. EXIT_CLEAN or EXIT_BAD. Takes NULL.
+ */
+int text_close(struct frame *f, struct text_out *out, bool ok);
 
-/* commands.h makes the tables that main.c looks in. */
-extern const struct command *const commands[];
-extern const unsigned nr_commands;
+/*
+ * From here to signals_release() an interrupt says that @path is not usable and ends the process;
+ * with @path NULL it waits until signals_release().
+ */
+void signals_guard(struct frame *f, const char *path);
+void signals_release(void);
+
+/* opts.c: 0, or the status to end with after a message (EXIT_CLEAN after --help and --version). */
+int opts_parse(struct frame *f, void *args, int argc, char **argv, bool *done);
+/* The options as man page source, from the same rows as --help. */
+void opts_print_man(const struct command *cmd);
+
+/* frame.c: runs one command. */
+int frame_main(const struct command *cmd, int argc, char **argv);
+
+/* In the program for developers: more engines, more commands. */
+extern const bool developer_program;
 
 #endif
