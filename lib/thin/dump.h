@@ -21,7 +21,7 @@
 struct thin_view_device {
 	struct thin_device_record details;
 	uint64_t root;
-	bool lost;		/* no tree: the device is dumped without mappings */
+	bool lost;		/* no tree is wanted or left: dumped without mappings */
 };
 
 struct thin_view {
@@ -35,6 +35,11 @@ struct thin_view {
 	 */
 	bool step_over;
 	bool expand;		/* no defs, whatever is shared; implied by a single device */
+	/*
+	 * Fills slots and devices once the superblock has been handed on, for those who do not know
+	 * them before; or NULL. 0, or an error that ends the dump.
+	 */
+	int (*load)(struct thin_view *v);
 };
 
 /**

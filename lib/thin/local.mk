@@ -3,7 +3,17 @@ pdata_include_HEADERS += \
 	include/pdata/text.h \
 	include/pdata/thin.h
 libpdata_all_la_SOURCES += \
+	thin/devices.c \
+	thin/devices.h \
+	thin/dump.c \
 	thin/dump.h \
 	thin/elements.c \
 	thin/elements.h \
-	thin/records.h
+	thin/emit.c \
+	thin/human.c \
+	thin/plan.c \
+	thin/plan.h \
+	thin/records.h \
+	thin/superblock.c \
+	thin/text.h \
+	thin/xml-write.c

@@ -15,7 +15,7 @@ struct xml_writer {
 	xml_sink_fn sink;
 	void *ctx;
 	char *buf;
-	size_t used;
+	size_t used, len;
 	unsigned depth;
 	int err;		/* the first failure; later calls return it and do nothing */
 	bool final_newline;
@@ -23,6 +23,9 @@ struct xml_writer {
 
 /* 0 or -ENOMEM. xml_writer_exit() does not flush. */
 int xml_writer_init(struct xml_writer *w, xml_sink_fn sink, void *ctx);
+
+/* Into the caller's memory, @used bytes of it so far; what does not fit makes calls return -ENOBUFS. */
+void xml_writer_init_buf(struct xml_writer *w, char *buf, size_t len);
 void xml_writer_exit(struct xml_writer *w);
 
 /**
@@ -40,6 +43,14 @@ int xml_write_end(struct xml_writer *w, const struct xml_element *e);
 
 /* Lines made elsewhere, newline included; they go behind what was written so far. */
 int xml_write_raw(struct xml_writer *w, const void *data, size_t len);
+
+/* For formatters of their own: @len (up to 32 KiB) bytes to write to, and how far it went. NULL after
+ * a failure. */
+char *xml_writer_room(struct xml_writer *w, size_t len);
+static inline void xml_writer_took(struct xml_writer *w, const char *end)
+{
+	w->used = (size_t)(end - w->buf);
+}
 
 /* Hands everything written so far to the sink. */
 int xml_writer_flush(struct xml_writer *w);

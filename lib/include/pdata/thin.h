@@ -30,7 +30,7 @@ struct pd_thin_overrides {
  * struct pd_thin_dump_opts - what to dump, and how. All zero is a whole dump as XML.
  * @size:          sizeof(struct pd_thin_dump_opts)
  * @format:        XML or text for people
- * @final_newline: end the last line with a newline
+ * @final_newline: end the last line of XML with a newline
  * @metadata_snap: dump the metadata snapshot instead of the live metadata
  * @snap_block:    with @metadata_snap: the block it must be in; 0 takes any
  * @skip_mappings: devices and their attributes alone
