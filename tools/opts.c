@@ -231,8 +231,17 @@ static int short_options(struct parser *p, const char *word, char ***next)
 static int operands(struct parser *p)
 {
 	struct frame *f = p->f;
+	uint64_t n;
 	int used = 0;
 
+	/* "-m 123 DEV" is the same as "DEV -m 123" */
+	if (f->cmd->takes_numeric_operand && f->nr_operands == 2 &&
+	    number(f->operands[0], UINT64_MAX, &n) && !number(f->operands[1], UINT64_MAX, &n)) {
+		const char *first = f->operands[0];
+
+		f->operands[0] = f->operands[1];
+		f->operands[1] = first;
+	}
 	for (unsigned i = 0; i < p->nr; i++) {
 		const struct opt *o = p->rows[i];
 

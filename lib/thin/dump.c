@@ -50,7 +50,8 @@ int pd_thin_dump(struct pd_io *io, const struct pd_thin_dump_opts *o, const stru
 
 	if (o->size != sizeof(*o))
 		return -EINVAL;
-	r = thin_sb_read(io, o->metadata_snap, o->snap_block, run->log, &d.sb);
+	r = thin_sb_read(io, o->metadata_snap, o->has_snap_block ? &o->snap_block : NULL, run->log,
+			 &d.sb);
 	if (r)
 		return r;
 	r = slots_init(&d.slots, io);

@@ -62,11 +62,11 @@ int thin_view_text(struct thin_view *v, const struct thin_sb_record *sb, enum pd
 /**
  * thin_sb_read() - the superblock, or the metadata snapshot's, checked as far as a dump needs it.
  * @snap: read what held_root names instead; -ENODATA if there is none.
- * @snap_block: if not 0, what held_root must be.
+ * @snap_block: what held_root must be, or NULL.
  *
  * Messages are the fixed texts of the command line contract. 0, -EUCLEAN, -EIO, -ENODATA, -EINVAL.
  */
-int thin_sb_read(struct pd_io *io, bool snap, uint64_t snap_block, struct pd_log *log,
+int thin_sb_read(struct pd_io *io, bool snap, const uint64_t *snap_block, struct pd_log *log,
 		 struct thin_superblock *sb);
 
 #endif

@@ -52,7 +52,7 @@ static int read_one(struct pd_io *io, uint64_t block, const char *what, struct p
 	return r;
 }
 
-int thin_sb_read(struct pd_io *io, bool snap, uint64_t snap_block, struct pd_log *log,
+int thin_sb_read(struct pd_io *io, bool snap, const uint64_t *snap_block, struct pd_log *log,
 		 struct thin_superblock *sb)
 {
 	uint64_t held;
@@ -65,7 +65,7 @@ int thin_sb_read(struct pd_io *io, bool snap, uint64_t snap_block, struct pd_log
 		pd_log(log, PD_LOG_ERR, "no current metadata snap");
 		return -ENODATA;
 	}
-	if (snap_block && snap_block != held) {
+	if (snap_block && *snap_block != held) {
 		pd_log(log, PD_LOG_ERR, "metadata snapshot does not match that in superblock "
 		       "(it is in block %" PRIu64 ")", held);
 		return -EINVAL;

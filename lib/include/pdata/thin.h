@@ -32,7 +32,7 @@ struct pd_thin_overrides {
  * @format:        XML or text for people
  * @final_newline: end the last line of XML with a newline
  * @metadata_snap: dump the metadata snapshot instead of the live metadata
- * @snap_block:    with @metadata_snap: the block it must be in; 0 takes any
+ * @has_snap_block, @snap_block: with @metadata_snap: the block it must be in
  * @skip_mappings: devices and their attributes alone
  * @dev_ids:       only these @nr_dev_ids devices, in any order; none means all
  * @overrides:     numbers to write instead of the superblock's
@@ -43,6 +43,7 @@ struct pd_thin_dump_opts {
 	bool final_newline;
 	bool metadata_snap;
 	bool skip_mappings;
+	bool has_snap_block;
 	uint64_t snap_block;
 	const uint32_t *dev_ids;
 	unsigned nr_dev_ids;
