@@ -2,6 +2,8 @@
 libpdata_all_la_SOURCES += \
 	base/bits.c \
 	base/bits.h \
+	base/counts.c \
+	base/counts.h \
 	base/crc32c.c \
 	base/crc32c.h \
 	base/err.c \
