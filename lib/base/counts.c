@@ -88,8 +88,10 @@ static void put(struct counts *c, uint64_t i, uint32_t n)
 
 	/* Without memory for the table the count stays low: a false leak at worst, never a lie
 	 * that lets a block be reused. */
-	if (2 * (c->nr_high + 1) > c->max_high && !grow(c))
+	if (2 * (c->nr_high + 1) > c->max_high && !grow(c)) {
+		c->lost = true;
 		return;
+	}
 	h = find(c->high, c->max_high, i + 1);
 	if (!h->key) {
 		h->key = i + 1;

@@ -28,6 +28,7 @@ struct counts {
 	pthread_mutex_t lock;	/* the table of what moved */
 	struct counts_high *high;
 	size_t nr_high, max_high;
+	bool lost;		/* no memory: some count is too low */
 };
 
 /*
@@ -59,6 +60,15 @@ static inline void counts_inc(struct counts *c, uint64_t i, uint8_t *byte)
 /* One thread alone from here on. */
 void counts_dec(struct counts *c, uint64_t i);
 void counts_add(struct counts *c, uint64_t i, uint32_t n);
+static inline void counts_inc_alone(struct counts *c, uint64_t i)
+{
+	uint8_t *byte = counts_byte(c, i);
+
+	if (byte && *byte < COUNTS_HIGH)
+		++*byte;
+	else
+		counts_add(c, i, 1);
+}
 uint32_t counts_get(const struct counts *c, uint64_t i);	/* 0 if not kept */
 
 /* The count is not needed any more: put a mark in its place. */

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 libpdata_all_la_SOURCES += \
 	persistent-data/block.c \
+	persistent-data/build.h \
 	persistent-data/disk.h

@@ -3,6 +3,7 @@ pdata_include_HEADERS += \
 	include/pdata/text.h \
 	include/pdata/thin.h
 libpdata_all_la_SOURCES += \
+	thin/build.h \
 	thin/devices.c \
 	thin/devices.h \
 	thin/dump.c \

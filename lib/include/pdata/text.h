@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /**
- * DOC: Text outputs
+ * DOC: Text outputs and inputs
  *
- * Dumps write text in pieces to a sink the caller brings.
+ * Dumps write text in pieces to a sink the caller brings; restores read from a source.
  */
 #ifndef PDATA_TEXT_H
 #define PDATA_TEXT_H
@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /**
  * struct pd_sink - where text goes.
@@ -20,6 +21,17 @@
  */
 struct pd_sink {
 	int (*write)(void *ctx, const void *data, size_t len);
+	void *ctx;
+};
+
+/**
+ * struct pd_source - where text comes from.
+ * @read: fills up to @len bytes and returns how many, 0 at the end, or a negative errno value. Called
+ *        by one thread at a time, not always the one that called the library.
+ * @ctx:  handed to @read.
+ */
+struct pd_source {
+	ssize_t (*read)(void *ctx, void *data, size_t len);
 	void *ctx;
 };
 

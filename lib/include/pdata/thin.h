@@ -66,4 +66,29 @@ struct pd_thin_dump_opts {
 int pd_thin_dump(struct pd_io *io, const struct pd_thin_dump_opts *o, const struct pd_run *run,
 		 const struct pd_sink *out);
 
+/* ---- Restore ---- */
+
+/**
+ * struct pd_thin_restore_opts - all zero restores what the text says.
+ * @size:      sizeof(struct pd_thin_restore_opts)
+ * @overrides: numbers to use instead of the text's
+ */
+struct pd_thin_restore_opts {
+	size_t size;
+	struct pd_thin_overrides overrides;
+};
+
+/**
+ * pd_thin_restore() - new metadata from XML, plain or compressed by gzip.
+ * @xml: read on a thread of the library's own.
+ * @out: overwritten. Until the first element is accepted it is not touched; from then on block 0 is
+ *       invalid (but not zero) until everything else is on stable storage.
+ *
+ * Return: 0; -EINVAL if the text is refused; -ENOSPC if @out is too small (the log gets the number
+ *         of blocks needed); -ENOMEM; -EIO or what else @xml and @out said. The reason was told.
+ * Memory: at most 128 MiB, 1/64 of the metadata and a byte a data block, whatever the text's length.
+ */
+int pd_thin_restore(const struct pd_source *xml, struct pd_io *out,
+		    const struct pd_thin_restore_opts *o, const struct pd_run *run);
+
 #endif
