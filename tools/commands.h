@@ -2,6 +2,7 @@
 /* One list: the dispatcher, the links that are made and the man pages follow it. */
 #define PDATA_COMMANDS(X)	\
 	X(cache_metadata_size)	\
+	X(thin_check)		\
 	X(thin_dump)		\
 	/* the end */
 

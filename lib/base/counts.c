@@ -18,7 +18,7 @@ static void *map(size_t len)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-int counts_init(struct counts *c, uint64_t nr, bool (*kept)(void *ctx, uint64_t group), void *ctx)
+int counts_init(struct counts *c, uint64_t nr, const struct bits *kept)
 {
 	uint64_t nr_groups = ceil_div(nr, COUNTS_GROUP);
 
@@ -30,9 +30,9 @@ int counts_init(struct counts *c, uint64_t nr, bool (*kept)(void *ctx, uint64_t 
 	c->group = map(c->group_len);
 	if (!c->group)
 		return -ENOMEM;
-	for (uint64_t g = 0; g < nr_groups; g++)
-		if (!kept || kept(ctx, g))
-			c->group[g] = (uint32_t)++c->nr_kept;
+	for (uint64_t g = kept ? bits_next(kept, 0) : 0; g < nr_groups;
+	     g = kept ? bits_next(kept, g + 1) : g + 1)
+		c->group[g] = (uint32_t)++c->nr_kept;
 	if (c->nr_kept > SIZE_MAX / 2 / COUNTS_GROUP)
 		return -ENOMEM;
 	c->bytes_len = (size_t)(c->nr_kept + 1) * COUNTS_GROUP;
@@ -86,8 +86,6 @@ static void put(struct counts *c, uint64_t i, uint32_t n)
 {
 	struct counts_high *h;
 
-	/* Without memory for the table the count stays low: a false leak at worst, never a lie
-	 * that lets a block be reused. */
 	if (2 * (c->nr_high + 1) > c->max_high && !grow(c)) {
 		c->lost = true;
 		return;

@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/bits.h"
 
 #define COUNTS_GROUP 16320u	/* blocks a group: those of one space map bitmap */
 #define COUNTS_HIGH 199u
@@ -33,10 +34,10 @@ struct counts {
 
 /*
  * counts_init() - counts of blocks 0 to @nr - 1, all 0.
- * @kept: called for each group: is it to be kept? NULL keeps all. Blocks of others are not counted.
+ * @kept: one bit a group: is it to be kept? NULL keeps all. Blocks of others are not counted.
  * Memory: one byte a block kept and touched; 4 bytes a group that is kept. 0 or -ENOMEM.
  */
-int counts_init(struct counts *c, uint64_t nr, bool (*kept)(void *ctx, uint64_t group), void *ctx);
+int counts_init(struct counts *c, uint64_t nr, const struct bits *kept);
 void counts_exit(struct counts *c);
 
 /* Address of the byte of block @i (below nr), NULL if it is not kept. */

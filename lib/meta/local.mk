@@ -1,4 +1,12 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+pdata_include_HEADERS += \
+	include/pdata/meta.h \
+	include/pdata/problems.h
 libpdata_all_la_SOURCES += \
+	meta/damage.c \
+	meta/damage.h \
+	meta/scan.c \
+	meta/scan.h \
 	meta/slots.c \
-	meta/slots.h
+	meta/slots.h \
+	meta/space-map-check.c

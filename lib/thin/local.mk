@@ -4,6 +4,8 @@ pdata_include_HEADERS += \
 	include/pdata/thin.h
 libpdata_all_la_SOURCES += \
 	thin/build.h \
+	thin/check.c \
+	thin/check.h \
 	thin/devices.c \
 	thin/devices.h \
 	thin/dump.c \
@@ -12,6 +14,8 @@ libpdata_all_la_SOURCES += \
 	thin/elements.h \
 	thin/emit.c \
 	thin/human.c \
+	thin/mappings.c \
+	thin/mappings.h \
 	thin/plan.c \
 	thin/plan.h \
 	thin/records.h \

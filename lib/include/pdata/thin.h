@@ -12,7 +12,58 @@
 #include <stdint.h>
 #include <pdata/io.h>
 #include <pdata/log.h>
+#include <pdata/meta.h>
 #include <pdata/text.h>
+
+/* ---- Check ---- */
+
+/**
+ * struct pd_thin_check_opts - what to look at. All zero is the whole of the live metadata, and
+ * the metadata snapshot if there is one.
+ * @size:             sizeof(struct pd_thin_check_opts)
+ * @metadata_snap:    the metadata snapshot alone, as can be done on a live pool
+ * @super_block_only: stop after the superblock
+ * @skip_mappings:    superblock, upper mapping tree and details; no device's tree, no space maps
+ * @mapping_root:     with @has_mapping_root: start here instead of the superblock's root
+ * @details_root:     with @has_details_root: the same
+ * @ignore_non_fatal: leaks and the like do not keep the flag from being cleared
+ * @clear_needs_check: after a check that passed, mend leaks and clear needs_check
+ * @auto_repair:      after a check without fatal findings, mend what the problem table says, and
+ *                    clear needs_check
+ * @on_superblock:    called once the superblock was accepted, before anything else is read:
+ *                    transaction id (of what is checked), and free metadata blocks as the root
+ *                    record says, meaningless with @metadata_snap; may be NULL
+ */
+struct pd_thin_check_opts {
+	size_t size;
+	bool metadata_snap;
+	bool super_block_only;
+	bool skip_mappings;
+	bool has_mapping_root, has_details_root;
+	bool ignore_non_fatal;
+	bool clear_needs_check;
+	bool auto_repair;
+	uint64_t mapping_root, details_root;
+	void (*on_superblock)(void *ctx, uint64_t transaction_id, uint64_t nr_free_blocks);
+	void *ctx;
+};
+
+/**
+ * pd_thin_check() - looks for everything in metadata that is not as it should be.
+ * @io:  the metadata. Opened for writing if @o asks for any mending.
+ * @res: what was found; the findings themselves go to the log of @run, in order.
+ *
+ * Every block that is in use is read once, in disk order, by worker threads; findings do not
+ * depend on their number.
+ *
+ * Return: 0 if the metadata could be checked, whatever was found: look at @res->worst. -EUCLEAN
+ *         if the superblock (or the one asked for with @metadata_snap) cannot be used, -ENODATA if
+ *         there is no metadata snapshot, -ENOMEM, -EIO. The reason was told to the log.
+ * Memory: at most 64 MiB, 1/64 of the metadata, and a byte for each data block that an intact
+ *         bitmap covers.
+ */
+int pd_thin_check(struct pd_io *io, const struct pd_thin_check_opts *o, const struct pd_run *run,
+		  struct pd_check_result *res);
 
 /* ---- Dump ---- */
 

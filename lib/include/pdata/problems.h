@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/**
+ * DOC: Problems
+ *
+ * Everything that can be wrong with metadata, a row each: code, stable name (scripts and tests
+ * may rely on it), severity, what may be done about it, sentence. Messages, exit statuses, what
+ * --auto-repair may touch and pdata_problems(7) come from these rows.
+ *
+ * Severities: FATAL: unreadable, or using it may lose data. ERROR: inconsistent, nothing at risk.
+ * WARN: other writers do it, or nothing depends on it.
+ *
+ * Actions: REPORT: nothing can be done in place. PATCH: --auto-repair mends it. REBUILD_SM: new
+ * space maps mend it (thin_repair --in-place). DROP_KEYS: repair leaves the keys out and says so.
+ */
+#ifndef PDATA_PROBLEMS_H
+#define PDATA_PROBLEMS_H
+
+#define PD_PROBLEMS(X)										\
+	/* superblocks */									\
+	X(SB_CSUM, "superblock-checksum", FATAL, REPORT, "bad checksum in superblock")		\
+	X(SB_LOCATION, "superblock-location", FATAL, REPORT, "the superblock names another block as its own") \
+	X(SB_MAGIC, "superblock-magic", FATAL, REPORT, "the superblock's magic number is wrong")	\
+	X(SB_VERSION, "superblock-version", FATAL, REPORT, "this metadata version is not known")	\
+	X(SB_VERSION_ODD, "superblock-version-odd", WARN, REPORT, "the metadata version is unusual")	\
+	X(SB_BLOCK_SIZE, "superblock-block-size", FATAL, REPORT, "the data block size is not allowed")	\
+	X(SB_METADATA_BLOCK_SIZE, "superblock-metadata-block-size", WARN, REPORT, "the metadata block size is not 8 sectors") \
+	X(SB_INCOMPAT, "superblock-incompat", FATAL, REPORT, "unknown incompatible feature flags are set") \
+	X(SB_COMPAT_RO, "superblock-compat-ro", WARN, REPORT, "unknown read-only feature flags are set: this may not be written to") \
+	X(SB_COMPAT, "superblock-compat", WARN, REPORT, "unknown feature flags are set")		\
+	X(SB_FLAGS, "superblock-flags", WARN, REPORT, "unknown flags are set in the superblock")	\
+	X(SB_NEEDS_CHECK, "needs-check", INFO, PATCH, "the needs_check flag is set")			\
+	/* any block */										\
+	X(BLOCK_BEYOND, "block-beyond", FATAL, DROP_KEYS, "the block is beyond the end of the metadata") \
+	X(BLOCK_IO, "block-io", FATAL, DROP_KEYS, "the block cannot be read")				\
+	X(BLOCK_CSUM, "block-checksum", FATAL, DROP_KEYS, "bad checksum")				\
+	X(BLOCK_MISPLACED, "block-misplaced", FATAL, DROP_KEYS, "the block names another place as its own") \
+	X(BLOCK_KIND, "block-kind", FATAL, DROP_KEYS, "the block is of another kind")			\
+	X(BLOCK_CYCLE, "block-cycle", FATAL, DROP_KEYS, "the block is below itself, or twice in one tree") \
+	/* btree nodes */									\
+	X(NODE_FLAGS, "node-flags", FATAL, DROP_KEYS, "the node is neither leaf nor internal")		\
+	X(NODE_VALUE_SIZE, "node-value-size", FATAL, DROP_KEYS, "the node's values have the wrong size") \
+	X(NODE_MAX_ENTRIES, "node-max-entries", FATAL, DROP_KEYS, "the node claims an impossible capacity") \
+	X(NODE_NR_ENTRIES, "node-nr-entries", FATAL, DROP_KEYS, "the node claims an impossible number of entries") \
+	X(NODE_KEY_ORDER, "node-key-order", FATAL, DROP_KEYS, "the node's keys are out of order")	\
+	X(NODE_KEY_RANGE, "node-key-range", FATAL, DROP_KEYS, "the node's keys do not fit its place")	\
+	X(NODE_EMPTY, "node-empty", FATAL, DROP_KEYS, "a node below the root is empty")			\
+	X(NODE_CAPACITY, "node-capacity", WARN, REPORT, "the node's capacity is unusual")		\
+	X(NODE_UNDERFULL, "node-underfull", ERROR, REPORT, "the node holds too few entries")		\
+	X(NODE_UNDERFULL_LEAF, "node-underfull-leaf", WARN, REPORT, "the node holds few entries")	\
+	X(TREE_UNBALANCED, "tree-unbalanced", FATAL, DROP_KEYS, "the tree's leaves are not at one depth") \
+	X(TREE_DEPTH, "tree-depth", FATAL, DROP_KEYS, "the tree is deeper than any can be")		\
+	/* arrays */										\
+	X(ARRAY_BLOCK, "array-block", FATAL, DROP_KEYS, "the array block's header is wrong")		\
+	X(ARRAY_INDEX, "array-index", FATAL, DROP_KEYS, "array blocks are missing from the index")	\
+	X(ARRAY_NOT_FULL, "array-not-full", FATAL, DROP_KEYS, "an array block holds too few values")	\
+	X(ARRAY_SHORT, "array-short", FATAL, DROP_KEYS, "the array is too short")			\
+	X(ARRAY_LONG, "array-long", WARN, REPORT, "the array is longer than needed")			\
+	/* space maps */									\
+	X(SM_ROOT, "space-map-root", FATAL, REBUILD_SM, "the space map's size is impossible")		\
+	X(SM_INDEX, "space-map-index", FATAL, REBUILD_SM, "bitmaps are missing from the space map's index") \
+	X(SM_BITMAP, "space-map-bitmap", FATAL, REBUILD_SM, "a bitmap is used twice")			\
+	X(SM_OVERFLOW, "space-map-overflow", FATAL, REBUILD_SM, "the overflow tree disagrees with the bitmap") \
+	X(SM_LOST, "lost-count", FATAL, REBUILD_SM, "counts are lower than the references there are")	\
+	X(SM_LEAK, "leak", ERROR, PATCH, "counts are higher than the references there are")		\
+	X(SM_NR_ALLOCATED, "nr-allocated", WARN, PATCH, "the number of allocated blocks is wrong")	\
+	X(SM_NR_FREE, "nr-free", WARN, PATCH, "the free count of a bitmap is wrong")			\
+	X(SM_NONE_FREE_BEFORE, "none-free-before", WARN, PATCH, "the search hint of a bitmap hides free blocks") \
+	/* thin */										\
+	X(DEV_NO_DETAILS, "device-without-details", FATAL, DROP_KEYS, "the device has mappings but no details") \
+	X(DEV_NO_MAPPINGS, "device-without-mappings", FATAL, DROP_KEYS, "the device has details but no mapping tree") \
+	X(DEV_ID, "device-id", WARN, REPORT, "the device id does not fit 24 bits")			\
+	X(DEV_MAPPED, "mapped-blocks", FATAL, DROP_KEYS, "the number of mappings is not what the details say") \
+	X(DETAILS_TIME, "details-time", WARN, REPORT, "creation, snapshot and superblock times are out of order") \
+	X(DETAILS_TRANSACTION, "details-transaction", WARN, REPORT, "the device is newer than the superblock's transaction") \
+	X(MAPPING_DATA_BLOCK, "mapping-data-block", FATAL, DROP_KEYS, "mapped beyond the end of the data device") \
+	X(MAPPING_TIME, "mapping-time", WARN, REPORT, "mapped at a time that has not come: after a snapshot a write may reach shared data") \
+	X(SNAP_HELD_ROOT, "snapshot-held-root", WARN, REPORT, "the metadata snapshot names a snapshot of its own") \
+	X(SNAP_SM_ROOTS, "snapshot-space-maps", WARN, REPORT, "the metadata snapshot carries space maps") \
+	/* new rows are added in front of this line */
+
+enum pd_problem {
+	PD_PR_NONE,
+#define PD_PROBLEM_ENUM(code, name, severity, action, text) PD_PR_##code,
+	PD_PROBLEMS(PD_PROBLEM_ENUM)
+#undef PD_PROBLEM_ENUM
+	PD_NR_PROBLEMS
+};
+
+enum pd_severity { PD_SEV_INFO, PD_SEV_WARN, PD_SEV_ERROR, PD_SEV_FATAL };
+enum pd_action { PD_ACT_REPORT, PD_ACT_PATCH, PD_ACT_REBUILD_SM, PD_ACT_DROP_KEYS };
+
+/** struct pd_problem_row - what the table says of one problem. */
+struct pd_problem_row {
+	const char *name;
+	enum pd_severity severity;
+	enum pd_action action;
+	const char *text;
+};
+
+/** pd_problem_row() - the row of @p; that of PD_PR_NONE has empty texts. Never NULL. */
+const struct pd_problem_row *pd_problem_row(enum pd_problem p);
+
+#endif

@@ -1,0 +1,432 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A fold goes down in key order over slots alone. What it finds out about a node is kept in the
+ * node's slot (`last` of an internal node becomes its number of mappings), so a subtree that many
+ * devices share is folded once. What depends on the parent, such as the key range, is looked at from
+ * the parent. Findings name the device and its virtual blocks, so they are made in a second
+ * walk, which goes only where the first one left a flag.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include "thin/mappings.h"
+
+#define SLOT_DAMAGED	0x08	/* something below it is lost */
+#define SLOT_ODD	0x10	/* some value below it is out of bounds or from the future */
+#define SLOT_LATE	0x20	/* leaf: a time from the future */
+#define SLOT_WIDE	0x40	/* leaf: a data block out of bounds */
+
+int mappings_init(struct mappings *m, struct scan *s, struct counts *counts,
+		  uint64_t nr_data_blocks, uint32_t time)
+{
+	*m = (struct mappings){ .s = s, .counts = counts, .nr_data_blocks = nr_data_blocks,
+				.time = time };
+	return bits_init(&m->counted, s->slots.nr_blocks);
+}
+
+void mappings_exit(struct mappings *m)
+{
+	bits_exit(&m->counted);
+}
+
+#define MAX_LEAF_ENTRIES 252u	/* of 8-byte values; node_check() holds larger claims off */
+
+/* On a worker thread: one leaf as it arrives. */
+static void count_leaf(struct mappings *m, const struct node_header *n, struct slot *slot)
+{
+	uint32_t nr = le32_get(n->nr_entries);
+	uint8_t *bytes[MAX_LEAF_ENTRIES + 3], flags = 0;
+	const uint8_t *values = node_value_ptr(n, 0);
+
+	for (uint32_t i = 0; i < nr; i++) {
+		le64 v;
+		uint64_t block;
+
+		memcpy(&v, values + 8 * i, sizeof(v));
+		block = mapping_block(le64_get(v));
+		if (mapping_time(le64_get(v)) > m->time)
+			flags |= SLOT_LATE;
+		bytes[i] = NULL;
+		if (block >= m->nr_data_blocks)
+			flags |= SLOT_WIDE;
+		else if (m->counts)
+			bytes[i] = counts_byte(m->counts, block);
+		if (bytes[i])
+			__builtin_prefetch(bytes[i], 1);
+	}
+	slot->flags |= flags;
+	if (!m->counts)
+		return;
+	for (uint32_t i = 0; i < nr; i++) {
+		le64 v;
+
+		if (!bytes[i])
+			continue;
+		memcpy(&v, values + 8 * i, sizeof(v));
+		counts_inc(m->counts, mapping_block(le64_get(v)), bytes[i]);
+	}
+}
+
+static bool is_leaf(const struct slot *slot)
+{
+	return slot->state == SLOT_OK && slot->kind == KIND_NODE && slot->flags & SLOT_LEAF &&
+	       slot->value_size == sizeof(le64);
+}
+
+static int arrive(void *ctx, unsigned worker, uint64_t block, const struct slot *slot,
+		  const void *data)
+{
+	struct mappings *m = ctx;
+
+	(void)worker;
+	if (is_leaf(slot)) {
+		count_leaf(m, data, (struct slot *)slot);
+		bits_test_and_set_atomic(&m->counted, block);
+	}
+	return 0;
+}
+
+static int read_set(struct mappings *m, const struct bits *set)
+{
+	return slots_read(&m->s->slots, set, m->s->run, "checking", arrive, m);
+}
+
+static bool wanted(struct mappings *m, uint64_t block)
+{
+	return block && block < m->s->nr_blocks && m->s->slots.slot[block].state == SLOT_UNREAD;
+}
+
+int mappings_read(struct mappings *m, const struct bits *plan, const uint64_t *roots, uint64_t nr)
+{
+	struct bits layer, next;
+	struct child buf[INTERNAL_MAX_ENTRIES];
+	bool more = false;
+	int r;
+
+	if (plan)
+		return read_set(m, plan);
+	r = bits_init(&layer, m->s->slots.nr_blocks);
+	if (r)
+		return r;
+	for (uint64_t i = 0; i < nr; i++)
+		if (wanted(m, roots[i])) {
+			bits_set(&layer, roots[i]);
+			more = true;
+		}
+	while (more && !r) {
+		r = read_set(m, &layer);
+		if (!r)
+			r = bits_init(&next, m->s->slots.nr_blocks);
+		if (r)
+			break;
+		more = false;
+		for (uint64_t b = bits_next(&layer, 0); b < layer.nr; b = bits_next(&layer, b + 1)) {
+			const struct slot *slot = &m->s->slots.slot[b];
+			const struct child *c;
+
+			if (slot->state != SLOT_OK || slot->kind != KIND_NODE || slot->flags & SLOT_LEAF)
+				continue;
+			c = slots_children(&m->s->slots, b, buf);
+			for (unsigned i = 0; c && i < slot->nr; i++)
+				if (wanted(m, c[i].block)) {
+					bits_set(&next, c[i].block);
+					more = true;
+				}
+		}
+		bits_exit(&layer);
+		layer = next;
+	}
+	bits_exit(&layer);
+	return r;
+}
+
+/* Blocks that are reached but were counted 0: rare, so they are read as they are met. */
+static int read_missing(struct mappings *m, const struct child *c, unsigned nr)
+{
+	struct bits set = { .nr = 0 };
+	int r = 0;
+
+	for (unsigned i = 0; i < nr && !r; i++) {
+		if (!wanted(m, c[i].block))
+			continue;
+		if (!set.words)
+			r = bits_init(&set, m->s->slots.nr_blocks);
+		if (!r)
+			bits_set(&set, c[i].block);
+	}
+	if (!r && set.words)
+		r = read_set(m, &set);
+	bits_exit(&set);
+	return r;
+}
+
+/* The highest key below a folded node. */
+static uint64_t highest_key(struct mappings *m, const struct slot *slot)
+{
+	struct child buf[INTERNAL_MAX_ENTRIES];
+
+	for (unsigned depth = 0; depth < MAX_TREE_DEPTH && !(slot->flags & SLOT_LEAF); depth++) {
+		const struct child *c = slots_children(&m->s->slots,
+						       (uint64_t)(slot - m->s->slots.slot), buf);
+		uint64_t block;
+
+		if (!c || !slot->nr)
+			return 0;
+		/* Below damage the last child may be the one that does not belong there. */
+		if (slot->flags & SLOT_DAMAGED)
+			return c[slot->nr - 1].key;
+		block = c[slot->nr - 1].block;
+		if (!block || block >= m->s->nr_blocks ||
+		    m->s->slots.slot[block].state != SLOT_OK)
+			return c[slot->nr - 1].key;
+		slot = &m->s->slots.slot[block];
+	}
+	return slot->nr ? slot->last : 0;
+}
+
+/* Why @block cannot be the child whose keys lie in [lo, hi); hi 0: no bound. */
+static enum pd_problem child_problem(struct mappings *m, uint64_t block, uint64_t lo, uint64_t hi,
+				     int height)
+{
+	const struct slot *slot;
+	enum pd_problem p;
+
+	if (!block || block >= m->s->nr_blocks)
+		return PD_PR_BLOCK_BEYOND;
+	slot = &m->s->slots.slot[block];
+	p = slot_problem(slot, KIND_NODE);
+	if (p)
+		return p;
+	if (slot->flags & SLOT_ACTIVE)
+		return PD_PR_BLOCK_CYCLE;
+	if (slot->flags & SLOT_LEAF && slot->value_size != sizeof(le64))
+		return PD_PR_NODE_VALUE_SIZE;
+	if (!slot->nr)
+		return PD_PR_NODE_EMPTY;
+	if (slot->first < lo)
+		return PD_PR_NODE_KEY_RANGE;
+	if (slot->flags & SLOT_FOLDED) {
+		if (hi && highest_key(m, slot) >= hi)
+			return PD_PR_NODE_KEY_RANGE;
+		if (height >= 0 && slot->height != height)
+			return PD_PR_TREE_UNBALANCED;
+	}
+	return PD_PR_NONE;
+}
+
+static void underfull(struct mappings *m, uint64_t block, enum pd_problem p)
+{
+	struct pd_finding f = {
+		.problem = p, .place = PD_AT_MAPPINGS, .snap = m->s->snap, .block = block,
+	};
+
+	damage_add(m->s->damage, &f);
+}
+
+/* Folds @block, which is a sound node met for the first time. */
+static int fold(struct mappings *m, uint64_t block, unsigned depth)
+{
+	struct slot *slot = &m->s->slots.slot[block];
+	struct child buf[INTERNAL_MAX_ENTRIES];
+	const struct child *c;
+	uint64_t sum = 0;
+	int height = -1, r;
+
+	if (slot->flags & SLOT_LEAF) {
+		slot->flags |= SLOT_FOLDED;
+		slot->height = 0;
+		if (slot->flags & (SLOT_LATE | SLOT_WIDE))
+			slot->flags |= SLOT_ODD;
+		return 0;
+	}
+	c = slots_children(&m->s->slots, block, buf);
+	if (!c || depth + 1 >= MAX_TREE_DEPTH) {
+		slot->flags |= SLOT_FOLDED | SLOT_DAMAGED;
+		slot->last = 0;
+		slot->height = MAX_TREE_DEPTH;
+		return 0;
+	}
+	r = read_missing(m, c, slot->nr);
+	slot->flags |= SLOT_ACTIVE;
+	for (unsigned i = 0; !r && i < slot->nr; i++) {
+		uint64_t hi = i + 1 < slot->nr ? c[i + 1].key : 0;
+		enum pd_problem p = child_problem(m, c[i].block, c[i].key, 0, -1);
+		struct slot *below = NULL;
+
+		if (c[i].block && c[i].block < m->s->nr_blocks) {
+			below = &m->s->slots.slot[c[i].block];
+			scan_ref(m->s, c[i].block);
+		}
+		if (!p && !(below->flags & SLOT_FOLDED))
+			r = fold(m, c[i].block, depth + 1);
+		if (!p && !r)
+			p = child_problem(m, c[i].block, c[i].key, hi, height);
+		if (r)
+			break;
+		if (p) {
+			slot->flags |= SLOT_DAMAGED;
+			continue;
+		}
+		height = below->height;
+		sum += below->flags & SLOT_LEAF ? below->nr : below->last;
+		slot->flags |= below->flags & (SLOT_DAMAGED | SLOT_ODD);
+		/* Mapping leaves hold 252, so do internal nodes. */
+		if (below->nr < INTERNAL_MAX_ENTRIES / 3 && below->refs == 1)
+			underfull(m, c[i].block, below->flags & SLOT_LEAF ||
+				  below->nr + 1 == INTERNAL_MAX_ENTRIES / 3 ?
+				  PD_PR_NODE_UNDERFULL_LEAF : PD_PR_NODE_UNDERFULL);
+	}
+	slot->flags = (uint8_t)((slot->flags & ~SLOT_ACTIVE) | SLOT_FOLDED);
+	slot->height = (uint8_t)min_t(int, height + 1, MAX_TREE_DEPTH);
+	slot->last = sum;
+	return r;
+}
+
+/* A root: no range, no minimal fill, and an empty leaf is an empty tree. */
+static enum pd_problem root_problem(struct mappings *m, uint64_t root)
+{
+	enum pd_problem p = child_problem(m, root, 0, 0, -1);
+
+	return p == PD_PR_NODE_EMPTY && m->s->slots.slot[root].flags & SLOT_LEAF ? PD_PR_NONE : p;
+}
+
+int mappings_fold(struct mappings *m, uint64_t root, bool count, struct mappings_sum *sum)
+{
+	struct slot *slot;
+	int r = 0;
+
+	*sum = (struct mappings_sum){ .damaged = true };
+	if (root && root < m->s->nr_blocks) {
+		r = read_missing(m, &(struct child){ 0, root }, 1);
+		if (count)
+			scan_ref(m->s, root);
+	}
+	if (r || root_problem(m, root)) {
+		m->s->incomplete = true;
+		return r;
+	}
+	slot = &m->s->slots.slot[root];
+	if (!(slot->flags & SLOT_FOLDED))
+		r = fold(m, root, 0);
+	sum->damaged = slot->flags & SLOT_DAMAGED;
+	sum->odd = slot->flags & SLOT_ODD;
+	sum->nr_mappings = slot->flags & SLOT_LEAF ? slot->nr : slot->last;
+	if (sum->damaged)
+		m->s->incomplete = true;
+	return r;
+}
+
+struct telling {
+	struct mappings *m;
+	uint64_t dev;
+};
+
+static void tell(struct telling *t, enum pd_problem p, uint64_t begin, uint64_t end, uint64_t block)
+{
+	struct pd_finding f = {
+		.problem = p, .place = PD_AT_MAPPINGS, .snap = t->m->s->snap, .has_key = true,
+		.key = t->dev, .has_range = true, .begin = begin, .end = end, .block = block,
+	};
+
+	damage_add(t->m->s->damage, &f);
+}
+
+static int tell_leaf(struct telling *t, uint64_t block)
+{
+	struct mappings *m = t->m;
+	const struct node_header *n = m->s->slots.buf;
+
+	if (pd_io_read(m->s->io, block, 1, m->s->slots.buf))
+		return -EIO;
+	if (block_kind(n) != KIND_NODE || node_check(n, sizeof(le64)))
+		return 0;
+	for (unsigned pass = 0; pass < 2; pass++)
+		for (uint32_t i = 0; i < le32_get(n->nr_entries); i++) {
+			uint64_t v = node_value64(n, i);
+			bool bad = pass ? mapping_time(v) > m->time :
+					  mapping_block(v) >= m->nr_data_blocks;
+
+			if (bad)
+				tell(t, pass ? PD_PR_MAPPING_TIME : PD_PR_MAPPING_DATA_BLOCK,
+				     node_key(n, i), node_key(n, i) + 1, block);
+		}
+	return 0;
+}
+
+static int tell_node(struct telling *t, uint64_t block, uint64_t end, unsigned depth)
+{
+	struct mappings *m = t->m;
+	const struct slot *slot = &m->s->slots.slot[block];
+	struct child buf[INTERNAL_MAX_ENTRIES];
+	const struct child *c;
+	int height = -1, r = 0;
+
+	if (slot->flags & SLOT_LEAF)
+		return slot->flags & SLOT_ODD ? tell_leaf(t, block) : 0;
+	c = slots_children(&m->s->slots, block, buf);
+	if (!c || depth + 1 >= MAX_TREE_DEPTH) {
+		tell(t, c ? PD_PR_TREE_DEPTH : PD_PR_BLOCK_IO, slot->first, end, block);
+		return 0;
+	}
+	for (unsigned i = 0; !r && i < slot->nr; i++) {
+		uint64_t hi = i + 1 < slot->nr ? c[i + 1].key : end;
+		enum pd_problem p = child_problem(m, c[i].block, c[i].key,
+						  i + 1 < slot->nr ? hi : 0, height);
+
+		if (p) {
+			tell(t, p, c[i].key, hi, c[i].block);
+			continue;
+		}
+		height = m->s->slots.slot[c[i].block].height;
+		if (m->s->slots.slot[c[i].block].flags & (SLOT_DAMAGED | SLOT_ODD))
+			r = tell_node(t, c[i].block, hi, depth + 1);
+	}
+	return r;
+}
+
+int mappings_tell(struct mappings *m, uint64_t dev, uint64_t root)
+{
+	struct telling t = { m, dev };
+	enum pd_problem p = root_problem(m, root);
+
+	if (p) {
+		tell(&t, p, 0, 0, root);
+		return 0;
+	}
+	return tell_node(&t, root, 0, 0);
+}
+
+static int take_back(void *ctx, unsigned worker, uint64_t block, const void *data, int err)
+{
+	struct mappings *m = ctx;
+	const struct node_header *n = data;
+
+	(void)worker;
+	(void)block;
+	if (err || block_kind(n) != KIND_NODE || node_check(n, sizeof(le64)))
+		return 0;
+	for (uint32_t i = 0; i < le32_get(n->nr_entries); i++) {
+		uint64_t b = mapping_block(node_value64(n, i));
+
+		if (b < m->nr_data_blocks)
+			counts_dec(m->counts, b);
+	}
+	return 0;
+}
+
+int mappings_settle(struct mappings *m)
+{
+	struct pd_run one = { .nr_threads = 1 };
+	struct bits set;
+	int r;
+
+	if (!m->counts)
+		return 0;
+	r = bits_init(&set, m->counted.nr);
+	if (r)
+		return r;
+	for (uint64_t i = 0; i < ceil_div(set.nr, 64); i++)
+		set.words[i] = m->counted.words[i] & ~m->s->reached.words[i];
+	r = stream_blocks(m->s->io, &set, &one, NULL, take_back, m);
+	bits_exit(&set);
+	return r;
+}
