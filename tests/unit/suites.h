@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* All files of unit tests, in the order they run. */
+#define UNIT_SUITES(X)	\
+	X(xml_writer)	\
+	X(thin_dump)	\
+	/* the end */
