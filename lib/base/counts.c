@@ -108,6 +108,13 @@ void counts_spill(struct counts *c, uint64_t i, uint8_t *byte)
 	pthread_mutex_unlock(&c->lock);
 }
 
+void counts_spill_word(struct counts *c, uint64_t i, uint8_t *byte, unsigned nr)
+{
+	for (unsigned k = 0; k < nr; k++)
+		if (__atomic_load_n(byte + k, __ATOMIC_RELAXED) > COUNTS_HIGH)
+			counts_spill(c, i + k, byte + k);
+}
+
 static struct counts_high *high(const struct counts *c, uint64_t i)
 {
 	struct counts_high *h = c->max_high ? find(c->high, c->max_high, i + 1) : NULL;

@@ -9,6 +9,7 @@
 #ifndef PD_BASE_COUNTS_H
 #define PD_BASE_COUNTS_H
 
+#include <endian.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,6 +57,25 @@ static inline void counts_inc(struct counts *c, uint64_t i, uint8_t *byte)
 {
 	if (__atomic_fetch_add(byte, 1, __ATOMIC_RELAXED) >= COUNTS_HIGH)
 		counts_spill(c, i, byte);
+}
+
+/* Behind counts_inc_run(): some byte of the word stands high. */
+void counts_spill_word(struct counts *c, uint64_t i, uint8_t *byte, unsigned nr);
+
+/*
+ * One more for each of the @nr blocks from @i on, from any thread; @byte is that of @i. All of them
+ * lie in one aligned word of eight, so no byte's sum can run over into the next: one addition
+ * does for all.
+ */
+static inline void counts_inc_word(struct counts *c, uint64_t i, uint8_t *byte, unsigned nr)
+{
+	unsigned at = (uintptr_t)byte % 8;
+	uint64_t ones = (0x0101010101010101ull >> 8 * (8 - nr)) << 8 * at, old;
+	const uint64_t high = 0x8080808080808080ull;
+
+	old = __atomic_fetch_add((uint64_t *)(void *)(byte - at), htole64(ones), __ATOMIC_RELAXED);
+	if (__builtin_expect(old & high, 0))
+		counts_spill_word(c, i, byte, nr);
 }
 
 /* One thread alone from here on. */

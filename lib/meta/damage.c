@@ -37,6 +37,20 @@ const struct pd_problem_row *pd_problem_row(enum pd_problem p)
 void damage_init(struct damage *d)
 {
 	memset(d, 0, sizeof(*d));
+	damage_soften(d, PD_SEV_FATAL, PD_SEV_ERROR);
+}
+
+void damage_soften(struct damage *d, enum pd_severity fatal_is, enum pd_severity error_is)
+{
+	d->fatal_is = fatal_is;
+	d->error_is = error_is;
+}
+
+static enum pd_severity severity_of(const struct damage *d, enum pd_problem p)
+{
+	enum pd_severity s = rows[p].severity;
+
+	return s == PD_SEV_FATAL ? d->fatal_is : s == PD_SEV_ERROR ? d->error_is : s;
 }
 
 void damage_exit(struct damage *d)
@@ -47,7 +61,7 @@ void damage_exit(struct damage *d)
 
 static bool joins(const struct pd_finding *a, const struct pd_finding *b)
 {
-	return a->problem == b->problem && a->place == b->place && a->snap == b->snap &&
+	return a->problem == b->problem && a->severity == b->severity && a->place == b->place && a->snap == b->snap &&
 	       a->has_key == b->has_key && a->key == b->key && a->has_range && b->has_range &&
 	       a->end && a->end == b->begin && a->block == b->block &&
 	       a->got == b->got && a->want == b->want;
@@ -56,16 +70,20 @@ static bool joins(const struct pd_finding *a, const struct pd_finding *b)
 void damage_count(struct damage *d, enum pd_problem p, uint64_t n)
 {
 	d->count[p] += n;
+	d->by_severity[severity_of(d, p)] += n;
 }
 
-void damage_add(struct damage *d, const struct pd_finding *f)
+void damage_add(struct damage *d, const struct pd_finding *found)
 {
+	struct pd_finding finding = *found, *f = &finding;
+
+	f->severity = severity_of(d, f->problem);
+	damage_count(d, f->problem, 1);
 	if (d->nr && joins(&d->f[d->nr - 1], f)) {
 		d->f[d->nr - 1].end = f->end;
-		d->count[f->problem]++;
 		return;
 	}
-	if (d->count[f->problem]++ >= MAX_FINDINGS_OF_A_KIND)
+	if (d->count[f->problem] > MAX_FINDINGS_OF_A_KIND)
 		return;
 	if (d->nr == d->max) {
 		size_t max = d->max ? 2 * d->max : 32;
@@ -83,19 +101,19 @@ void damage_add(struct damage *d, const struct pd_finding *f)
 
 bool damage_any(const struct damage *d, enum pd_severity severity)
 {
-	for (unsigned p = 0; p < PD_NR_PROBLEMS; p++)
-		if (d->count[p] && rows[p].severity >= severity)
+	for (unsigned s = severity; s <= PD_SEV_FATAL; s++)
+		if (d->by_severity[s])
 			return true;
 	return false;
 }
 
 void damage_result(const struct damage *d, struct pd_check_result *res)
 {
-	for (unsigned p = 1; p < PD_NR_PROBLEMS; p++)
-		if (d->count[p]) {
-			res->counts[rows[p].severity] += d->count[p];
-			res->worst = max_t(enum pd_severity, res->worst, rows[p].severity);
-		}
+	for (unsigned s = 0; s <= PD_SEV_FATAL; s++) {
+		res->counts[s] = d->by_severity[s];
+		if (d->by_severity[s])
+			res->worst = s;
+	}
 }
 
 #define ORDER(a, b) if ((a) != (b)) return (a) < (b) ? -1 : 1
@@ -132,9 +150,9 @@ static void say(const struct pd_finding *f, struct pd_log *log, const char *key_
 		snprintf(block, sizeof(block), ": metadata block %" PRIu64, f->block);
 	if (f->has_numbers)
 		snprintf(numbers, sizeof(numbers), " (%" PRIu64 ", not %" PRIu64 ")", f->got, f->want);
-	pd_log(log, row->severity > PD_SEV_WARN ? PD_LOG_ERR : PD_LOG_WARN,
+	pd_log(log, f->severity > PD_SEV_WARN ? PD_LOG_ERR : PD_LOG_WARN,
 	       "%s: %s%s%s%s%s: %s%s [%s]",
-	       row->severity == PD_SEV_WARN ? "warning" : row->severity == PD_SEV_INFO ? "note" : "error",
+	       f->severity == PD_SEV_WARN ? "warning" : f->severity == PD_SEV_INFO ? "note" : "error",
 	       f->snap ? "metadata snapshot: " : "", place_names[f->place], key, range, block,
 	       row->text, numbers, row->name);
 }

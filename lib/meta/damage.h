@@ -14,13 +14,19 @@ struct damage {
 	struct pd_finding *f;
 	size_t nr, max;
 	uint64_t count[PD_NR_PROBLEMS];	/* all of them, kept or not */
+	uint64_t by_severity[PD_SEV_FATAL + 1];
+	/* What a row's severity comes to from now on: hints of a cache cannot be fatal. */
+	enum pd_severity fatal_is, error_is;
 	bool failed;			/* no memory: some are not kept */
 };
 
 void damage_init(struct damage *d);
 void damage_exit(struct damage *d);
 
-/* Adds one; joins it with the one before when that ends where it begins and is alike. */
+/* Findings added from here on are no worse than these: FATAL and ERROR to begin with. */
+void damage_soften(struct damage *d, enum pd_severity fatal_is, enum pd_severity error_is);
+
+/* Adds one, with its severity set; joins it with the one before when that ends where it begins and is alike. */
 void damage_add(struct damage *d, const struct pd_finding *f);
 
 /* Counts @n more of a problem that nothing more is to be said about. */

@@ -3,6 +3,8 @@ pdata_include_HEADERS += \
 	include/pdata/meta.h \
 	include/pdata/problems.h
 libpdata_all_la_SOURCES += \
+	meta/array-scan.c \
+	meta/array-scan.h \
 	meta/damage.c \
 	meta/damage.h \
 	meta/scan.c \

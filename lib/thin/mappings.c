@@ -33,37 +33,44 @@ void mappings_exit(struct mappings *m)
 /* On a worker thread: one leaf as it arrives. */
 static void count_leaf(struct mappings *m, const struct node_header *n, struct slot *slot)
 {
-	uint32_t nr = le32_get(n->nr_entries);
-	uint8_t *bytes[MAX_LEAF_ENTRIES + 3], flags = 0;
+	uint32_t nr = le32_get(n->nr_entries), nr_words = 0;
 	const uint8_t *values = node_value_ptr(n, 0);
+	uint8_t flags = 0;
+	struct {
+		uint64_t block;
+		uint8_t *byte;
+		unsigned nr;
+	} words[MAX_LEAF_ENTRIES];
 
 	for (uint32_t i = 0; i < nr; i++) {
 		le64 v;
 		uint64_t block;
+		uint8_t *byte;
 
 		memcpy(&v, values + 8 * i, sizeof(v));
 		block = mapping_block(le64_get(v));
 		if (mapping_time(le64_get(v)) > m->time)
 			flags |= SLOT_LATE;
-		bytes[i] = NULL;
-		if (block >= m->nr_data_blocks)
+		if (block >= m->nr_data_blocks) {
 			flags |= SLOT_WIDE;
-		else if (m->counts)
-			bytes[i] = counts_byte(m->counts, block);
-		if (bytes[i])
-			__builtin_prefetch(bytes[i], 1);
+			continue;
+		}
+		/* Groups are whole words of eight, as are blocks: what follows on within one joins. */
+		if (nr_words && block % 8 && words[nr_words - 1].block + words[nr_words - 1].nr == block) {
+			words[nr_words - 1].nr++;
+			continue;
+		}
+		byte = m->counts ? counts_byte(m->counts, block) : NULL;
+		if (!byte)
+			continue;
+		__builtin_prefetch(byte, 1);
+		words[nr_words].block = block;
+		words[nr_words].byte = byte;
+		words[nr_words++].nr = 1;
 	}
 	slot->flags |= flags;
-	if (!m->counts)
-		return;
-	for (uint32_t i = 0; i < nr; i++) {
-		le64 v;
-
-		if (!bytes[i])
-			continue;
-		memcpy(&v, values + 8 * i, sizeof(v));
-		counts_inc(m->counts, mapping_block(le64_get(v)), bytes[i]);
-	}
+	for (uint32_t i = 0; i < nr_words; i++)
+		counts_inc_word(m->counts, words[i].block, words[i].byte, words[i].nr);
 }
 
 static bool is_leaf(const struct slot *slot)
@@ -245,19 +252,25 @@ static int fold(struct mappings *m, uint64_t block, unsigned depth)
 		slot->height = MAX_TREE_DEPTH;
 		return 0;
 	}
-	r = read_missing(m, c, slot->nr);
 	slot->flags |= SLOT_ACTIVE;
 	for (unsigned i = 0; !r && i < slot->nr; i++) {
 		uint64_t hi = i + 1 < slot->nr ? c[i + 1].key : 0;
-		enum pd_problem p = child_problem(m, c[i].block, c[i].key, 0, -1);
-		struct slot *below = NULL;
+		enum pd_problem p = PD_PR_NONE;
+		struct slot *below;
 
-		if (c[i].block && c[i].block < m->s->nr_blocks) {
-			below = &m->s->slots.slot[c[i].block];
-			scan_ref(m->s, c[i].block);
+		if (!c[i].block || c[i].block >= m->s->nr_blocks) {
+			slot->flags |= SLOT_DAMAGED;
+			continue;
 		}
-		if (!p && !(below->flags & SLOT_FOLDED))
-			r = fold(m, c[i].block, depth + 1);
+		below = &m->s->slots.slot[c[i].block];
+		if (below->state == SLOT_UNREAD)
+			r = read_missing(m, c + i, slot->nr - i);
+		scan_ref(m->s, c[i].block);
+		if (!r && !(below->flags & SLOT_FOLDED)) {
+			p = child_problem(m, c[i].block, c[i].key, 0, -1);
+			if (!p)
+				r = fold(m, c[i].block, depth + 1);
+		}
 		if (!p && !r)
 			p = child_problem(m, c[i].block, c[i].key, hi, height);
 		if (r)

@@ -37,6 +37,7 @@ enum pd_place {
 /**
  * struct pd_finding - one thing that is wrong.
  * @problem: row of the problem table
+ * @severity: the row's, or less where this structure matters less
  * @place:   structure it is in
  * @snap:    in the metadata snapshot, not in the live metadata
  * @has_key: @key names the device (thin) or era (writeset) concerned
@@ -48,6 +49,7 @@ enum pd_place {
  */
 struct pd_finding {
 	enum pd_problem problem;
+	enum pd_severity severity;
 	enum pd_place place;
 	bool snap;
 	bool has_key;
