@@ -47,8 +47,8 @@ static void print_problems(void)
 	static const char *const action[] = {
 		[PD_ACT_REPORT] = "It is reported; nothing can be done about it in place.",
 		[PD_ACT_PATCH] = "--auto-repair mends it.",
-		[PD_ACT_REBUILD_SM] = "New space maps mend it: thin_repair, or thin_repair --in-place "
-				      "where all trees are sound.",
+		[PD_ACT_REBUILD_SM] = ("New space maps mend it: thin_repair, or thin_repair --in-place "
+				       "where all trees are sound."),
 		[PD_ACT_DROP_KEYS] = "Repair leaves out what cannot be read, and says what that is.",
 	};
 
