@@ -88,12 +88,12 @@ struct level_build {
 	uint32_t value_size, max;
 	uint32_t nr[2];			/* entries in each; the second is begun when the first is full */
 	struct node_header *node[2];
-	/* gets each finished node: its first key, its number, its entries */
-	int (*emit)(void *ctx, uint64_t key, uint64_t block, uint32_t nr);
-	/* gets @nr full nodes that were counted only */
-	int (*emit_counted)(void *ctx, uint64_t nr);
-	void *ctx;
-	bool emitted;
+	/* gets each finished node, its number of entries filled in, and where it lives */
+	int (*emit)(struct level_build *l, const struct node_header *n, uint64_t block);
+	/* gets @nr full nodes that were only counted */
+	int (*emit_counted)(struct level_build *l, uint64_t nr);
+	void *ctx;			/* for those two */
+	bool emitted;			/* since the last flush */
 };
 
 int level_build_init(struct level_build *l, struct out *out, uint32_t flags, uint32_t value_size);
@@ -103,6 +103,8 @@ int level_build_push(struct level_build *l, uint64_t key, const void *value);
 /* @nr entries of an 8-byte-value level: keys from @key on, values from @value on in steps of @step. */
 int level_build_push_run(struct level_build *l, uint64_t key, uint64_t value, uint64_t step,
 			 uint64_t nr);
+/* @nr entries without content. */
+int level_build_count(struct level_build *l, uint64_t nr);
 /* Hands out what is under way, as one node or two of like size; nothing if nothing is. */
 int level_build_flush(struct level_build *l);
 static inline uint32_t level_build_pending(const struct level_build *l)
@@ -133,6 +135,8 @@ struct tree_build {
 int tree_build_init(struct tree_build *t, struct out *out, uint32_t value_size);
 void tree_build_exit(struct tree_build *t);
 int tree_build_push(struct tree_build *t, uint64_t key, const void *value);
+/* @nr entries without content, when out_counts_only(). */
+int tree_build_count(struct tree_build *t, uint64_t nr);
 /* An empty tree is an empty leaf. Ready for the next tree afterwards. */
 int tree_build_finish(struct tree_build *t, uint64_t *root);
 /* An empty leaf for values of @value_size bytes. */
@@ -157,7 +161,16 @@ int bitset_build(struct out *out, const uint64_t *words, uint64_t nr_bits, uint6
 
 /* ---- Space maps ---- */
 
-/* A data space map with these counts. The roots in it are counted. */
-int sm_build_data(struct out *out, const struct counts *counts, struct sm_root *root);
+/*
+ * A data space map of @nr_blocks with these counts. The roots in it are counted.
+ * @counts: NULL if there are more blocks than any metadata can tell of; then they are only counted.
+ */
+int sm_build_data(struct out *out, const struct counts *counts, uint64_t nr_blocks,
+		  struct sm_root *root);
+
+/* One bitmap of @counts, from @begin on: what the index says of it, and each count above 2 to @t.
+ * @*nr_allocated grows. Used for both kinds of map. */
+int sm_build_bitmap(const struct counts *counts, uint64_t begin, uint64_t end, void *bitmap,
+		    struct tree_build *t, struct index_entry *ie, uint64_t *nr_allocated);
 
 #endif
