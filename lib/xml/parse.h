@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the scanner and the reader around it share. */
+#ifndef PD_XML_PARSE_H
+#define PD_XML_PARSE_H
+
+#include <pdata/log.h>
+#include "xml/elements.h"
+#include "xml/reader.h"
+
+#define MAX_ROWS 32u
+
+struct reader {
+	const struct xml_schema *schema;
+	const struct xml_handler *handler;
+	void *ctx;
+	struct pd_log *log;
+	struct xml_pos *user_pos;
+	int err;
+
+	/* what is open */
+	unsigned depth;
+	uint8_t stack[XML_MAX_DEPTH];
+	bool root_done;
+
+	/* the element under way */
+	unsigned row;
+	void *record;
+	uint8_t *bytes;			/* XML_MAX_VALUE_LEN for each attribute's base64 */
+	struct xml_pos pos;
+
+	/* scanner */
+	bool gave_up;
+	unsigned hint;			/* the row seen last */
+	uint8_t tag_len[MAX_ROWS];
+	uint8_t name_len[MAX_ROWS][XML_MAX_ATTRS];
+
+	/* expat */
+	void *expat;			/* XML_Parser, once it reads */
+	struct xml_pos base;		/* where it began */
+	size_t prefix_len;
+	uint64_t fed;
+	bool suppress, has_dtd;
+};
+
+/* Sets the member of a number; for other types: what stands for "not there". */
+void xml_set_number(void *record, const struct xml_attr *a, uint64_t n);
+/* Sets the member from text ending in a 0 byte. NULL, or why it cannot be. */
+const char *xml_set_text(struct reader *r, const struct xml_attr *a, const char *s, size_t len);
+
+bool xml_may_stand(const struct reader *r, unsigned row);
+/* r->row begins, its record filled; the element open last ends. 0 or r->err. */
+int xml_element_start(struct reader *r);
+int xml_element_end(struct reader *r);
+
+void xml_scan_init(struct reader *r);
+/* Reads whole tags; returns how many bytes. What is left is the beginning of a tag that is not
+ * whole, or (gave_up) something for expat. r->pos is that of the first byte left. */
+size_t xml_scan(struct reader *r, char *data, size_t len);
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The scanner for plain XML: tags of our tables, attributes in double quotes with one blank before
+ * each, decimal numbers, no references, blanks and newlines between tags. It never refuses: anything
+ * else, and anything wrong, is left for expat, from the beginning of that tag on.
+ */
+#include <string.h>
+#include "xml/parse.h"
+
+#define MAX_TAG 4096u
+
+void xml_scan_init(struct reader *r)
+{
+	for (unsigned i = 0; i < r->schema->nr && i < MAX_ROWS; i++) {
+		const struct xml_element *el = &r->schema->elements[i];
+
+		r->tag_len[i] = (uint8_t)strlen(el->tag);
+		for (unsigned k = 0; k < el->nr_attrs; k++)
+			r->name_len[i][k] = (uint8_t)strlen(el->attrs[k].name);
+	}
+}
+
+static bool is_row(const struct reader *r, unsigned row, const char *p, const char *end)
+{
+	size_t len = r->tag_len[row];
+
+	return (size_t)(end - p) >= len && !memcmp(p, r->schema->elements[row].tag, len) &&
+	       (p[len] == ' ' || p[len] == '/' || p[len] == '>');
+}
+
+static bool find_row(const struct reader *r, const char *p, const char *end, unsigned *row)
+{
+	if (is_row(r, r->hint, p, end)) {
+		*row = r->hint;
+		return true;
+	}
+	for (*row = 0; *row < r->schema->nr; ++*row)
+		if (is_row(r, *row, p, end))
+			return true;
+	return false;
+}
+
+/* Up to 19 digits, which cannot overflow. The byte behind them, or NULL. */
+static const char *scan_number(const char *p, uint64_t *n)
+{
+	const char *begin = p;
+	uint64_t v = 0;
+	unsigned d;
+
+	while ((d = (unsigned)(*p - '0')) <= 9) {
+		v = 10 * v + d;
+		p++;
+	}
+	*n = v;
+	return p > begin && p - begin <= 19 ? p : NULL;
+}
+
+/* Characters that stand for themselves in an attribute. */
+static const char *scan_text(const char *p, const char *end)
+{
+	for (; p < end && *p != '"'; p++)
+		if (*p < 0x20 || *p >= 0x7f || *p == '&' || *p == '<')
+			return NULL;
+	return p < end ? p : NULL;
+}
+
+/* The value at @p, up to its closing quote, which is where this returns; NULL: expat shall look. A quote
+ * that is overwritten to end a string is kept in @quote. */
+static char *scan_value(struct reader *r, const struct xml_attr *a, char *p, char *end, char **quote)
+{
+	const char *stop;
+	uint64_t n;
+
+	if (a->type == XML_U32 || a->type == XML_U24 || a->type == XML_U64) {
+		stop = scan_number(p, &n);
+		if (!stop || *stop != '"' || (a->type == XML_U32 && n > UINT32_MAX) ||
+		    (a->type == XML_U24 && n > 0xffffff))
+			return NULL;
+		xml_set_number(r->record, a, n);
+		return (char *)stop;
+	}
+	stop = scan_text(p, end);
+	if (!stop)
+		return NULL;
+	*quote = (char *)stop;
+	**quote = 0;
+	return xml_set_text(r, a, p, (size_t)(stop - p)) ? NULL : *quote;
+}
+
+/* Attributes up to '/' or @end, which is at '>'. Where they end, or NULL. */
+static char *scan_attributes(struct reader *r, char *p, char *end, char *quotes[XML_MAX_ATTRS],
+			     unsigned *nr_quotes)
+{
+	const struct xml_element *el = &r->schema->elements[r->row];
+	const uint8_t *name_len = r->name_len[r->row];
+	unsigned seen = 0, i = 0;
+
+	while (*p == ' ') {
+		char *quote = NULL;
+		unsigned tries = el->nr_attrs;
+
+		p++;
+		/* they come in the table's order, mostly */
+		for (; tries; tries--, i = i + 1 < el->nr_attrs ? i + 1 : 0)
+			if (i < el->nr_attrs && (size_t)(end - p) > name_len[i] + 2u &&
+			    !memcmp(p, el->attrs[i].name, name_len[i]) && p[name_len[i]] == '=' &&
+			    p[name_len[i] + 1] == '"' && !(el->attrs[i].flags & XML_IMPLIED))
+				break;
+		if (!tries || seen >> i & 1)
+			return NULL;
+		seen |= 1u << i;
+		p = scan_value(r, &el->attrs[i], p + name_len[i] + 2, end, &quote);
+		if (quote)
+			quotes[(*nr_quotes)++] = quote;
+		if (!p)
+			return NULL;
+		p++;
+		i = i + 1 < el->nr_attrs ? i + 1 : 0;
+	}
+	for (i = 0; i < el->nr_attrs; i++) {
+		const struct xml_attr *a = &el->attrs[i];
+
+		if (seen >> i & 1)
+			continue;
+		if (a->flags & XML_REQUIRED)
+			return NULL;
+		xml_set_number(r->record, a, a->absent);
+	}
+	return p;
+}
+
+/* One tag from '<' at @p to '>' at @end. False: expat shall look. */
+static bool scan_tag(struct reader *r, char *p, char *end)
+{
+	char *quotes[XML_MAX_ATTRS], *q;
+	unsigned nr_quotes = 0, row;
+	bool ok, alone;
+
+	if (p[1] == '/') {
+		row = r->depth ? r->stack[r->depth - 1] : 0;
+		if (!r->depth || (size_t)(end - p) != r->tag_len[row] + 2u ||
+		    memcmp(p + 2, r->schema->elements[row].tag, r->tag_len[row]))
+			return false;
+		xml_element_end(r);
+		return true;
+	}
+	if (!find_row(r, p + 1, end, &row) || r->depth == XML_MAX_DEPTH || !xml_may_stand(r, row))
+		return false;
+	r->row = r->hint = row;
+	q = scan_attributes(r, p + 1 + r->tag_len[row], end, quotes, &nr_quotes);
+	alone = q && *q == '/' && q + 1 == end;
+	ok = alone || (q == end && r->schema->elements[row].container);
+	if (ok && !xml_element_start(r) && alone)
+		xml_element_end(r);
+	/* expat would want to see them */
+	while (nr_quotes)
+		*quotes[--nr_quotes] = '"';
+	return ok;
+}
+
+size_t xml_scan(struct reader *r, char *data, size_t len)
+{
+	char *p = data, *stop = data + len, *line = data;
+	uint64_t nr = r->pos.line, before = r->pos.column - 1;	/* of its line, bytes before data */
+
+	if (r->schema->nr > MAX_ROWS) {
+		r->gave_up = true;
+		return 0;
+	}
+	for (;;) {
+		char *end;
+
+		/* What stands before the first tag matters to expat (is there a declaration?). */
+		while (p < stop && (r->depth || r->root_done) && (*p == ' ' || *p == '\n'))
+			if (*p++ == '\n') {
+				nr++;
+				line = p;
+				before = 0;
+			}
+		r->pos = (struct xml_pos){ nr, before + (uint64_t)(p - line) + 1 };
+		if (p == stop)
+			break;
+		if (*p != '<' || r->root_done) {
+			r->gave_up = true;
+			break;
+		}
+		end = memchr(p, '>', (size_t)(stop - p) < MAX_TAG ? (size_t)(stop - p) : MAX_TAG);
+		if (!end) {
+			r->gave_up = (size_t)(stop - p) >= MAX_TAG;
+			break;
+		}
+		if (r->user_pos)
+			*r->user_pos = r->pos;
+		if (!scan_tag(r, p, end)) {
+			r->gave_up = true;
+			break;
+		}
+		if (r->err)
+			break;
+		p = end + 1;
+	}
+	return (size_t)(p - data);
+}
