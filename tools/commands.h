@@ -4,6 +4,7 @@
 	X(cache_metadata_size)	\
 	X(thin_check)		\
 	X(thin_dump)		\
+	X(thin_restore)		\
 	/* the end */
 
 /* In pdata_tools_dev only. */

@@ -105,7 +105,7 @@ static void log_line(void *ctx, enum pd_log_level level, const char *text)
 /* ---- inputs and outputs ---- */
 
 /* What must hold of a name before it is opened, and the fixed texts where it does not. */
-static int look(struct frame *f, const char *path, const char *missing)
+int check_path(struct frame *f, const char *path, const char *missing)
 {
 	struct stat st;
 
@@ -129,7 +129,7 @@ static bool looks_like_xml(const char *p, size_t len)
 int open_input(struct frame *f, const char *path, unsigned flags, struct pd_io **io)
 {
 	char *block;
-	int r = look(f, path, "Couldn't find input file");
+	int r = check_path(f, path, "Couldn't find input file");
 
 	*io = NULL;
 	if (r)
@@ -158,7 +158,7 @@ bad:
 
 int open_output(struct frame *f, const char *path, const char *input, struct pd_io **io)
 {
-	int r = look(f, path, "Couldn't find output file");
+	int r = check_path(f, path, "Couldn't find output file");
 
 	*io = NULL;
 	if (r)

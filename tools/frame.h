@@ -106,6 +106,9 @@ int usage_error(struct frame *f, const char *fmt, ...) PD_PRINTF(2, 3);
 /* "error: ..." on stderr unless -q; returns EXIT_BAD, so that one can return it. */
 int fail(struct frame *f, const char *fmt, ...) PD_PRINTF(2, 3);
 
+/* Is @path a file or block device? EXIT_BAD after the fixed texts, @missing among them, if not. */
+int check_path(struct frame *f, const char *path, const char *missing);
+
 /*
  * open_input() - open metadata for reading, as cli 1.6 says: exists, is a device or file, is large
  * enough, is not XML. Block 0 is not looked at.
@@ -132,6 +135,12 @@ bool text_is_tty(const struct text_out *out);
  * made. Reports what went wrong with the output, once. EXIT_CLEAN or EXIT_BAD. Takes NULL.
  */
 int text_close(struct frame *f, struct text_out *out, bool ok);
+
+/* Text inputs, as cli 1.6 says of files; "-" is standard input. 0, or EXIT_BAD after the message. */
+int source_open(struct frame *f, const char *path, int *fd);
+ssize_t source_read(void *fd, void *data, size_t len);	/* fits struct pd_source; @fd points to it */
+void source_close(int fd);
+const char *source_path(const char *path);	/* its name, "-" or not, for open_output() */
 
 /*
  * From here to signals_release() an interrupt says that @path is not usable and ends the process;

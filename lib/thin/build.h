@@ -16,6 +16,7 @@
 struct thin_build_opts {
 	const struct pd_thin_overrides *overrides;	/* or NULL */
 	bool recount;		/* mapped_blocks as counted, not as the records say */
+	struct pd_log *refusals;	/* gets why input is refused, if it is to be another log */
 };
 
 /**

@@ -3,6 +3,7 @@ pdata_include_HEADERS += \
 	include/pdata/text.h \
 	include/pdata/thin.h
 libpdata_all_la_SOURCES += \
+	thin/build.c \
 	thin/build.h \
 	thin/check.c \
 	thin/check.h \
@@ -16,9 +17,12 @@ libpdata_all_la_SOURCES += \
 	thin/human.c \
 	thin/mappings.c \
 	thin/mappings.h \
+	thin/names.c \
+	thin/names.h \
 	thin/plan.c \
 	thin/plan.h \
 	thin/records.h \
+	thin/restore.c \
 	thin/superblock.c \
 	thin/text.h \
 	thin/xml-write.c
