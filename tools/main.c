@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
+#include <pdata/problems.h>
 #include "tools/commands.h"
 #include "config.h"
 #include "tools/frame.h"
@@ -38,6 +39,29 @@ static void list(FILE *out)
 	fprintf(out, "\nCOMMAND --help tells more.\n");
 }
 
+#ifdef PDATA_DEV
+/* The problem table as man page source. */
+static void print_problems(void)
+{
+	static const char *const severity[] = { "note", "warning", "error", "fatal" };
+	static const char *const action[] = {
+		[PD_ACT_REPORT] = "It is reported; nothing can be done about it in place.",
+		[PD_ACT_PATCH] = "--auto-repair mends it.",
+		[PD_ACT_REBUILD_SM] = ("New space maps mend it: thin_repair, or thin_repair --in-place "
+				       "where all trees are sound."),
+		[PD_ACT_DROP_KEYS] = "Repair leaves out what cannot be read, and says what that is.",
+	};
+
+	for (unsigned p = PD_PR_NONE + 1; p < PD_NR_PROBLEMS; p++) {
+		const struct pd_problem_row *row = pd_problem_row((enum pd_problem)p);
+
+		printf(".TP\n.BR %s \" (%s)\"\n%c%s.\n%s\n", row->name, severity[row->severity],
+		       row->text[0] - ('a' <= row->text[0] && row->text[0] <= 'z' ? 32 : 0),
+		       row->text + 1, action[row->action]);
+	}
+}
+#endif
+
 int main(int argc, char **argv)
 {
 	const char *name = argc ? strrchr(argv[0], '/') : NULL;
@@ -70,6 +94,10 @@ int main(int argc, char **argv)
 	/* The build makes the options sections of the man pages with this. */
 	if (!strcmp(argv[1], "man-options") && argc == 3 && find(argv[2])) {
 		opts_print_man(find(argv[2]));
+		return EXIT_CLEAN;
+	}
+	if (!strcmp(argv[1], "man-problems") && argc == 2) {
+		print_problems();
 		return EXIT_CLEAN;
 	}
 #endif

@@ -236,7 +236,7 @@ static int fold(struct mappings *m, uint64_t block, unsigned depth)
 	struct child buf[INTERNAL_MAX_ENTRIES];
 	const struct child *c;
 	uint64_t sum = 0;
-	int height = -1, r;
+	int height = -1, r = 0;
 
 	if (slot->flags & SLOT_LEAF) {
 		slot->flags |= SLOT_FOLDED;
