@@ -5,9 +5,11 @@
 #include <sys/mman.h>
 #include "base/util.h"
 
-struct counts_high {
+#define HIGH_MOVE 14u		/* eights that move into the table at once */
+
+struct counts_rest {
 	uint64_t key;		/* block + 1; 0: free */
-	uint32_t n;
+	uint64_t n;
 };
 
 static void *map(size_t len)
@@ -20,7 +22,7 @@ static void *map(size_t len)
 
 int counts_init(struct counts *c, uint64_t nr, const struct bits *kept)
 {
-	uint64_t nr_groups = ceil_div(nr, COUNTS_GROUP);
+	uint64_t nr_groups = ceil_div(nr, COUNTS_GROUP), nr_kept = 0;
 
 	*c = (struct counts){ .nr = nr };
 	pthread_mutex_init(&c->lock, NULL);
@@ -32,15 +34,16 @@ int counts_init(struct counts *c, uint64_t nr, const struct bits *kept)
 		return -ENOMEM;
 	for (uint64_t g = kept ? bits_next(kept, 0) : 0; g < nr_groups;
 	     g = kept ? bits_next(kept, g + 1) : g + 1)
-		c->group[g] = (uint32_t)++c->nr_kept;
-	if (c->nr_kept > SIZE_MAX / 2 / COUNTS_GROUP)
+		c->group[g] = (uint32_t)++nr_kept;
+	if (nr_kept > SIZE_MAX / 2 / COUNTS_GROUP)
 		return -ENOMEM;
-	c->bytes_len = (size_t)(c->nr_kept + 1) * COUNTS_GROUP;
-	c->bytes = map(c->bytes_len);
-	if (!c->bytes)
+	c->plane_len = (size_t)(nr_kept + 1) * (COUNTS_GROUP / 2);
+	c->low = map(c->plane_len);
+	c->high = map(c->plane_len);
+	if (!c->low || !c->high)
 		return -ENOMEM;
 	/* Counting jumps about at random: large pages spare it a page walk each time. */
-	madvise(c->bytes, c->bytes_len, MADV_HUGEPAGE);
+	madvise(c->low, c->plane_len, MADV_HUGEPAGE);
 	return 0;
 }
 
@@ -48,16 +51,16 @@ void counts_exit(struct counts *c)
 {
 	if (c->group)
 		munmap(c->group, c->group_len);
-	if (c->bytes)
-		munmap(c->bytes, c->bytes_len);
-	free(c->high);
-	c->group = NULL;
-	c->bytes = NULL;
-	c->high = NULL;
+	if (c->low)
+		munmap(c->low, c->plane_len);
+	if (c->high)
+		munmap(c->high, c->plane_len);
+	free(c->rest);
+	*c = (struct counts){ .nr = 0 };
 }
 
 /* Where @key is, or the free place for it. */
-static struct counts_high *find(struct counts_high *t, size_t max, uint64_t key)
+static struct counts_rest *find(struct counts_rest *t, size_t max, uint64_t key)
 {
 	size_t i = (size_t)(key * 0x9e3779b97f4a7c15ull >> 20) & (max - 1);
 
@@ -68,102 +71,132 @@ static struct counts_high *find(struct counts_high *t, size_t max, uint64_t key)
 
 static bool grow(struct counts *c)
 {
-	size_t max = c->max_high ? 2 * c->max_high : 64;
-	struct counts_high *t = calloc(max, sizeof(*t));
+	size_t max = c->max_rest ? 2 * c->max_rest : 64;
+	struct counts_rest *t = calloc(max, sizeof(*t));
 
 	if (!t)
 		return false;
-	for (size_t i = 0; i < c->max_high; i++)
-		if (c->high[i].key)
-			*find(t, max, c->high[i].key) = c->high[i];
-	free(c->high);
-	c->high = t;
-	c->max_high = max;
+	for (size_t i = 0; i < c->max_rest; i++)
+		if (c->rest[i].key)
+			*find(t, max, c->rest[i].key) = c->rest[i];
+	free(c->rest);
+	c->rest = t;
+	c->max_rest = max;
 	return true;
 }
 
-static void put(struct counts *c, uint64_t i, uint32_t n)
+static void put_rest(struct counts *c, uint64_t i, uint64_t n)
 {
-	struct counts_high *h;
+	struct counts_rest *h;
 
-	if (2 * (c->nr_high + 1) > c->max_high && !grow(c)) {
+	if (2 * (c->nr_rest + 1) > c->max_rest && !grow(c)) {
 		c->lost = true;
 		return;
 	}
-	h = find(c->high, c->max_high, i + 1);
+	h = find(c->rest, c->max_rest, i + 1);
 	if (!h->key) {
 		h->key = i + 1;
-		c->nr_high++;
+		c->nr_rest++;
 	}
-	h->n = h->n > UINT32_MAX - n ? UINT32_MAX : h->n + n;
+	h->n += n;
 }
 
-void counts_spill(struct counts *c, uint64_t i, uint8_t *byte)
+static struct counts_rest *rest_of(const struct counts *c, uint64_t i)
 {
+	struct counts_rest *h = c->max_rest ? find(c->rest, c->max_rest, i + 1) : NULL;
+
+	return h && h->key && h->n ? h : NULL;
+}
+
+static uint64_t *high_word(const struct counts *c, uint64_t i)
+{
+	return c->high + (counts_word(c, i) - c->low);
+}
+
+static unsigned nibble(uint64_t word, uint64_t i)
+{
+	return word >> 4 * (i % COUNTS_PER_WORD) & 15;
+}
+
+void counts_spill(struct counts *c, uint64_t i, unsigned nr)
+{
+	uint64_t *word = counts_word(c, i);
+
 	pthread_mutex_lock(&c->lock);
-	if (__atomic_load_n(byte, __ATOMIC_RELAXED) > COUNTS_HIGH) {
-		__atomic_fetch_sub(byte, COUNTS_MOVE, __ATOMIC_RELAXED);
-		put(c, i, COUNTS_MOVE);
+	for (; nr; nr--, i++) {
+		uint64_t one = 1ull << 4 * (i % COUNTS_PER_WORD), *high = high_word(c, i);
+
+		if (nibble(__atomic_load_n(word, __ATOMIC_RELAXED), i) < 8)
+			continue;
+		__atomic_fetch_sub(word, 8 * one, __ATOMIC_RELAXED);
+		*high += one;
+		if (nibble(*high, i) > HIGH_MOVE) {
+			*high -= HIGH_MOVE * one;
+			put_rest(c, i, 8 * HIGH_MOVE);
+		}
 	}
 	pthread_mutex_unlock(&c->lock);
 }
 
-void counts_spill_word(struct counts *c, uint64_t i, uint8_t *byte, unsigned nr)
-{
-	for (unsigned k = 0; k < nr; k++)
-		if (__atomic_load_n(byte + k, __ATOMIC_RELAXED) > COUNTS_HIGH)
-			counts_spill(c, i + k, byte + k);
-}
-
-static struct counts_high *high(const struct counts *c, uint64_t i)
-{
-	struct counts_high *h = c->max_high ? find(c->high, c->max_high, i + 1) : NULL;
-
-	return h && h->key ? h : NULL;
-}
-
 void counts_dec(struct counts *c, uint64_t i)
 {
-	uint8_t *byte = counts_byte(c, i);
-	struct counts_high *h;
+	uint64_t *word = counts_word(c, i), one = 1ull << 4 * (i % COUNTS_PER_WORD), *high;
+	struct counts_rest *rest;
 
-	if (!byte)
+	if (!word)
 		return;
-	if (*byte) {
-		--*byte;
-		return;
-	}
-	h = high(c, i);
-	if (h && h->n) {
-		h->n -= COUNTS_MOVE;
-		*byte = COUNTS_MOVE - 1;
-	}
-}
-
-void counts_add(struct counts *c, uint64_t i, uint32_t n)
-{
-	uint8_t *byte = counts_byte(c, i);
-
-	if (!byte)
-		return;
-	if (*byte + (uint64_t)n <= COUNTS_HIGH) {
-		*byte = (uint8_t)(*byte + n);
-		return;
-	}
-	put(c, i, n / COUNTS_MOVE * COUNTS_MOVE);
-	n %= COUNTS_MOVE;
-	if (*byte + n > COUNTS_HIGH) {
-		put(c, i, COUNTS_MOVE);
-		*byte = (uint8_t)(*byte + n - COUNTS_MOVE);
-	} else {
-		*byte = (uint8_t)(*byte + n);
+	high = high_word(c, i);
+	if (nibble(*word, i)) {
+		*word -= one;
+	} else if (nibble(*high, i)) {
+		*high -= one;
+		*word += 7 * one;
+	} else if ((rest = rest_of(c, i))) {
+		rest->n -= 8 * HIGH_MOVE;
+		*high += (HIGH_MOVE - 1) * one;
+		*word += 7 * one;
 	}
 }
 
-uint32_t counts_get(const struct counts *c, uint64_t i)
+uint64_t counts_get(const struct counts *c, uint64_t i)
 {
-	const uint8_t *byte = counts_byte(c, i);
-	const struct counts_high *h = high(c, i);
+	const uint64_t *word = counts_word(c, i);
+	const struct counts_rest *rest;
 
-	return byte ? *byte + (h ? h->n : 0) : 0;
+	if (!word)
+		return 0;
+	rest = rest_of(c, i);
+	return nibble(*word, i) + 8 * nibble(*high_word(c, i), i) + (rest ? rest->n : 0);
+}
+
+/* 16 nibbles that hold two bits each, to 32 bits. */
+static uint64_t squeeze(uint64_t x)
+{
+	x = (x | x >> 2) & 0x0f0f0f0f0f0f0f0full;
+	x = (x | x >> 4) & 0x00ff00ff00ff00ffull;
+	x = (x | x >> 8) & 0x0000ffff0000ffffull;
+	return (x | x >> 16) & 0xffffffffull;
+}
+
+bool counts_entries(const struct counts *c, uint64_t i, uint64_t *entries)
+{
+	const uint64_t *low = counts_word(c, i), *high = high_word(c, i);
+	uint64_t both = 0;
+
+	if (high[0] | high[1])
+		return false;
+	for (unsigned k = 0; k < 2; k++) {
+		const uint64_t fours = 0x4444444444444444ull;
+		uint64_t x = low[k];
+		uint64_t large = (x | x >> 1) & fours;			/* 4 and more */
+		uint64_t three = x << 2 & x << 1 & fours;		/* 3, 7, 11, 15 */
+		uint64_t mark = x & x >> 1 & three;			/* 15 */
+
+		if ((large | three) != mark)
+			return false;
+		both |= squeeze(x & 0x3333333333333333ull) << 32 * k;
+	}
+	/* The lower bit of an entry weighs 2. */
+	*entries = (both & 0x5555555555555555ull) << 1 | (both >> 1 & 0x5555555555555555ull);
+	return true;
 }

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reference counts of many blocks, one byte each: exact at any height, shared by threads, and
- * there only for the groups of blocks that somebody asked for.
+ * Reference counts of many blocks: exact at any height, shared by threads, half a byte each
+ * for most, and there only for the groups of blocks that somebody asked for.
  *
- * A byte never wraps: when it has passed COUNTS_HIGH, COUNTS_MOVE of it move into a table behind
- * a lock, so up to 55 threads may be on their way to the lock at once.
+ * A count is its low nibble, eights in a high nibble that is touched only where it is needed, and
+ * the rest in a table. When a low nibble has reached 8, eight of it move up behind a lock; as no
+ * more than COUNTS_MAX_THREADS can be on their way to the lock, it never wraps. Memory that
+ * is not touched is cheap, memory that is touched for the first time is not: hence nibbles.
  */
 #ifndef PD_BASE_COUNTS_H
 #define PD_BASE_COUNTS_H
 
-#include <endian.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -17,85 +18,91 @@
 #include "base/bits.h"
 
 #define COUNTS_GROUP 16320u	/* blocks a group: those of one space map bitmap */
-#define COUNTS_HIGH 199u
-#define COUNTS_MOVE 128u
-#define COUNTS_MARK 255u	/* never a count: a mark of the owner's, see counts_mark() */
+#define COUNTS_PER_WORD 16u
+#define COUNTS_MAX_THREADS 8u
+#define COUNTS_MARK 15u		/* no low nibble stays so high: a mark of the owner's */
 
 struct counts {
 	uint64_t nr;		/* blocks */
-	uint32_t *group;	/* 1 + place in bytes, in groups; 0: not kept */
-	uint8_t *bytes;
-	uint64_t nr_kept;	/* groups */
-	size_t bytes_len, group_len;
-	pthread_mutex_t lock;	/* the table of what moved */
-	struct counts_high *high;
-	size_t nr_high, max_high;
-	bool lost;		/* no memory: some count is too low */
+	uint32_t *group;	/* 1 + place in groups; 0: not kept */
+	uint64_t *low;
+	uint64_t *high;
+	size_t plane_len, group_len;	/* bytes */
+	pthread_mutex_t lock;	/* high and the table */
+	struct counts_rest *rest;
+	size_t nr_rest, max_rest;
+	bool lost;		/* no memory for the table: some count is too low */
 };
 
 /*
  * counts_init() - counts of blocks 0 to @nr - 1, all 0.
  * @kept: one bit a group: is it to be kept? NULL keeps all. Blocks of others are not counted.
- * Memory: one byte a block kept and touched; 4 bytes a group that is kept. 0 or -ENOMEM.
+ * Memory: half a byte a block kept and touched, a byte where counts of 8 and more are; 4 bytes a
+ *         group that is kept. 0 or -ENOMEM.
  */
 int counts_init(struct counts *c, uint64_t nr, const struct bits *kept);
 void counts_exit(struct counts *c);
 
-/* Address of the byte of block @i (below nr), NULL if it is not kept. */
-static inline uint8_t *counts_byte(const struct counts *c, uint64_t i)
+/* The word that block @i (below nr) is counted in, NULL if it is not kept. Blocks that differ in the
+ * last four bits alone share it. */
+static inline uint64_t *counts_word(const struct counts *c, uint64_t i)
 {
 	uint32_t place = c->group[i / COUNTS_GROUP];
 
-	return place ? c->bytes + (uint64_t)(place - 1) * COUNTS_GROUP + i % COUNTS_GROUP : NULL;
+	return place ? c->low + ((uint64_t)(place - 1) * COUNTS_GROUP + i % COUNTS_GROUP) /
+		       COUNTS_PER_WORD : NULL;
 }
 
-/* Behind counts_inc(): the byte stands high. */
-void counts_spill(struct counts *c, uint64_t i, uint8_t *byte);
+/* Behind counts_inc_run(): some nibble stands high. */
+void counts_spill(struct counts *c, uint64_t i, unsigned nr);
 
-/* One more, from any thread. */
-static inline void counts_inc(struct counts *c, uint64_t i, uint8_t *byte)
+/* One more for each of @nr blocks from @i on, all in @word; from any of COUNTS_MAX_THREADS threads. */
+static inline void counts_inc_run(struct counts *c, uint64_t i, uint64_t *word, unsigned nr)
 {
-	if (__atomic_fetch_add(byte, 1, __ATOMIC_RELAXED) >= COUNTS_HIGH)
-		counts_spill(c, i, byte);
-}
+	uint64_t ones = (0x1111111111111111ull >> 4 * (COUNTS_PER_WORD - nr)) <<
+			4 * (i % COUNTS_PER_WORD);
+	uint64_t old = __atomic_fetch_add(word, ones, __ATOMIC_RELAXED);
 
-/* Behind counts_inc_run(): some byte of the word stands high. */
-void counts_spill_word(struct counts *c, uint64_t i, uint8_t *byte, unsigned nr);
-
-/*
- * One more for each of the @nr blocks from @i on, from any thread; @byte is that of @i. All of them
- * lie in one aligned word of eight, so no byte's sum can run over into the next: one addition
- * does for all.
- */
-static inline void counts_inc_word(struct counts *c, uint64_t i, uint8_t *byte, unsigned nr)
-{
-	unsigned at = (uintptr_t)byte % 8;
-	uint64_t ones = (0x0101010101010101ull >> 8 * (8 - nr)) << 8 * at, old;
-	const uint64_t high = 0x8080808080808080ull;
-
-	old = __atomic_fetch_add((uint64_t *)(void *)(byte - at), htole64(ones), __ATOMIC_RELAXED);
-	if (__builtin_expect(old & high, 0))
-		counts_spill_word(c, i, byte, nr);
+	/* 7 and more before this one */
+	if (__builtin_expect(((old & 0x7777777777777777ull) + ones) & 0x8888888888888888ull, 0) ||
+	    __builtin_expect(old & 0x8888888888888888ull, 0))
+		counts_spill(c, i, nr);
 }
 
 /* One thread alone from here on. */
 void counts_dec(struct counts *c, uint64_t i);
-void counts_add(struct counts *c, uint64_t i, uint32_t n);
 static inline void counts_inc_alone(struct counts *c, uint64_t i)
 {
-	uint8_t *byte = counts_byte(c, i);
+	uint64_t *word = counts_word(c, i);
 
-	if (byte && *byte < COUNTS_HIGH)
-		++*byte;
-	else
-		counts_add(c, i, 1);
+	if (!word)
+		return;
+	*word += 1ull << 4 * (i % COUNTS_PER_WORD);
+	if (*word >> 4 * (i % COUNTS_PER_WORD) & 8)
+		counts_spill(c, i, 1);
 }
-uint32_t counts_get(const struct counts *c, uint64_t i);	/* 0 if not kept */
+
+/* 0 if not kept. */
+uint64_t counts_get(const struct counts *c, uint64_t i);
 
 /* The count is not needed any more: put a mark in its place. */
-static inline void counts_mark(uint8_t *byte)
+static inline void counts_mark(struct counts *c, uint64_t i)
 {
-	*byte = COUNTS_MARK;
+	uint64_t *word = counts_word(c, i);
+
+	__atomic_fetch_or(word, (uint64_t)COUNTS_MARK << 4 * (i % COUNTS_PER_WORD), __ATOMIC_RELAXED);
 }
+
+static inline bool counts_marked(const struct counts *c, uint64_t i)
+{
+	return (*counts_word(c, i) >> 4 * (i % COUNTS_PER_WORD) & 15) == COUNTS_MARK;
+}
+
+/*
+ * counts_entries() - the space map's two-bit entries of the 32 blocks from @i on, a multiple of 32 in
+ * a group that is kept, entry k in bits 2k and 2k + 1. False if a count is above 2 and not a
+ * mark (which gives 3).
+ */
+bool counts_entries(const struct counts *c, uint64_t i, uint64_t *entries);
 
 #endif

@@ -3,7 +3,7 @@
 #include <pthread.h>
 #include <sched.h>
 
-#define MAX_WORKERS 64
+#define MAX_WORKERS 8	/* as many as base/counts.h can bear */
 
 struct worker {
 	pthread_t thread;
@@ -45,5 +45,5 @@ unsigned workers_default(void)
 
 	if (!sched_getaffinity(0, sizeof(set), &set))
 		n = CPU_COUNT(&set);
-	return n < 1 ? 1 : n > 16 ? 16 : (unsigned)n;
+	return n < 1 ? 1 : n > MAX_WORKERS ? MAX_WORKERS : (unsigned)n;
 }

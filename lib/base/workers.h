@@ -8,11 +8,11 @@
  * @nr:  1 or more; with 1, @fn runs on the caller's thread and no thread is made.
  * @fn:  gets @ctx and its number, 0 to @nr - 1. Number 0 is the caller's thread.
  *
- * If threads cannot be made, fewer run; @fn must not rely on @nr of them.
+ * More than 8 are not made. If threads cannot be made, fewer run; @fn must not rely on @nr of them.
  */
 void workers_run(unsigned nr, void (*fn)(void *ctx, unsigned worker), void *ctx);
 
-/** workers_default() - processors this process may use, at most 16. */
+/** workers_default() - processors this process may use, at most 8. */
 unsigned workers_default(void);
 
 #endif

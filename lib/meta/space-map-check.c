@@ -154,51 +154,26 @@ static void look_at_free(const void *bitmap, unsigned nr_valid, struct group *g)
 	}
 }
 
-/* The word of 32 entries for 32 counts that are all 0 or 1; false if one is higher. */
-static bool plain_word(const uint8_t *counts, uint64_t *word)
+static bool entry_differs(const struct counts *c, uint64_t block, unsigned got)
 {
-	uint64_t v = 0;
-
-	for (unsigned i = 0; i < 4; i++) {
-		le64 x;
-		uint64_t c, bits;
-
-		memcpy(&x, counts + 8 * i, sizeof(x));
-		c = le64_get(x);
-		if (c & 0xfefefefefefefefeull)
-			return false;
-		bits = c * 0x0102040810204080ull >> 56;		/* bit k from byte k */
-		bits = (bits | bits << 4) & 0x0f0f;
-		bits = (bits | bits << 2) & 0x3333;
-		bits = (bits | bits << 1) & 0x5555;
-		v |= bits << 1 << 16 * i;			/* a count of 1 is the higher bit */
-	}
-	*word = v;
-	return true;
+	return got == 3 ? !counts_marked(c, block) :
+			  counts_marked(c, block) || counts_get(c, block) != got;
 }
 
-/* Does anything differ, on the way that costs little for most? */
-static bool group_differs(const void *bitmap, const uint8_t *counts, unsigned nr_valid)
+/* Does anything differ? Costs little where all counts are 2 or less. */
+static bool group_differs(const void *bitmap, const struct counts *c, uint64_t begin,
+			  unsigned nr_valid)
 {
-	unsigned e = 0;
+	for (unsigned e = 0; e < nr_valid; e += 32) {
+		unsigned nr = min_t(unsigned, nr_valid - e, 32);
+		uint64_t entries;
 
-	for (; e + 32 <= nr_valid; e += 32) {
-		uint64_t word;
-
-		if (plain_word(counts + e, &word) && word == bitmap_word(bitmap, e / 32))
+		if (nr == 32 && counts_entries(c, begin + e, &entries) &&
+		    entries == bitmap_word(bitmap, e / 32))
 			continue;
-		for (unsigned k = e; k < e + 32; k++) {
-			unsigned got = bitmap_get(bitmap, k);
-
-			if (got == 3 ? counts[k] != COUNTS_MARK : counts[k] != got)
+		for (unsigned k = e; k < e + nr; k++)
+			if (entry_differs(c, begin + k, bitmap_get(bitmap, k)))
 				return true;
-		}
-	}
-	for (; e < nr_valid; e++) {
-		unsigned got = bitmap_get(bitmap, e);
-
-		if (got == 3 ? counts[e] != COUNTS_MARK : counts[e] != got)
-			return true;
 	}
 	return false;
 }
@@ -525,20 +500,18 @@ static int data_overflow_leaf(void *ctx, const struct node_header *n, uint64_t b
 	(void)block;
 	for (uint32_t i = 0; i < le32_get(n->nr_entries); i++) {
 		uint64_t b = node_key(n, i);
-		uint32_t got = overflow_count(n, i), want;
-		uint8_t *byte;
+		uint64_t got = overflow_count(n, i), want;
 
 		if (b >= o->nr_blocks || got < 3) {
 			differ_add(&o->differ, b, got, 3, true);
 			continue;
 		}
-		byte = o->counts ? counts_byte(o->counts, b) : NULL;
-		if (!byte)
+		if (!o->counts || !counts_word(o->counts, b))
 			continue;
 		want = counts_get(o->counts, b);
 		if (got != want)
 			differ_add(&o->differ, b, got, want, false);
-		counts_mark(byte);
+		counts_mark(o->counts, b);
 	}
 	return 0;
 }
@@ -563,7 +536,7 @@ static int compare_bitmap(void *ctx, unsigned worker, uint64_t block, const void
 		return -EIO;	/* it could be read a moment ago */
 	look_at_free(data, nr, g);
 	g->differs = c->compare &&
-		     group_differs(data, counts_byte(&c->sm->counts, begin), nr);
+		     group_differs(data, &c->sm->counts, begin, nr);
 	return 0;
 }
 
@@ -574,20 +547,17 @@ static void tell_group(struct scan *s, struct data_sm *sm, struct differ *d, uin
 	uint64_t block = le64_get(data_entry(sm, i)->blocknr);
 	uint64_t begin = sm->index.keys[i] * ENTRIES_PER_BITMAP;
 	unsigned nr = (unsigned)min_t(uint64_t, sm->nr_blocks - begin, ENTRIES_PER_BITMAP);
-	const uint8_t *counts = counts_byte(&sm->counts, begin);
 
 	if (pd_io_read(s->io, block, 1, s->slots.buf))
 		return;
 	for (unsigned e = 0; e < nr; e++) {
 		unsigned got = bitmap_get(s->slots.buf, e);
-		uint32_t want;
+		bool marked = counts_marked(&sm->counts, begin + e);
 
-		if (got == 3 ? counts[e] == COUNTS_MARK : counts[e] == got)
+		if (!entry_differs(&sm->counts, begin + e, got) || (got == 3 && !overflow_whole))
 			continue;
-		if (got == 3 && !overflow_whole)
-			continue;
-		want = counts[e] == COUNTS_MARK ? 3 : counts_get(&sm->counts, begin + e);
-		differ_add(d, begin + e, got, want, got == 3 || counts[e] == COUNTS_MARK);
+		differ_add(d, begin + e, got, marked ? 3 : counts_get(&sm->counts, begin + e),
+			   got == 3 || marked);
 	}
 }
 

@@ -30,47 +30,54 @@ void mappings_exit(struct mappings *m)
 
 #define MAX_LEAF_ENTRIES 252u	/* of 8-byte values; node_check() holds larger claims off */
 
-/* On a worker thread: one leaf as it arrives. */
+/* Data blocks in a row, all counted in one word. */
+struct run {
+	uint64_t block, *word;
+	uint64_t nr;
+};
+
+/* On a worker thread: one leaf as it arrives. All words are asked for before the first is added
+ * to, so that their way from memory overlaps. */
 static void count_leaf(struct mappings *m, const struct node_header *n, struct slot *slot)
 {
-	uint32_t nr = le32_get(n->nr_entries), nr_words = 0;
+	const uint32_t nr = le32_get(n->nr_entries), time = m->time;
+	const uint64_t limit = m->nr_data_blocks;
 	const uint8_t *values = node_value_ptr(n, 0);
-	uint8_t flags = 0;
-	struct {
-		uint64_t block;
-		uint8_t *byte;
-		unsigned nr;
-	} words[MAX_LEAF_ENTRIES];
+	struct run runs[MAX_LEAF_ENTRIES + 1], run = { .nr = 0 };
+	unsigned nr_runs = 0;
+	bool late = false, wide = false;
 
 	for (uint32_t i = 0; i < nr; i++) {
-		le64 v;
-		uint64_t block;
-		uint8_t *byte;
+		uint64_t v, block;
+		le64 raw;
 
-		memcpy(&v, values + 8 * i, sizeof(v));
-		block = mapping_block(le64_get(v));
-		if (mapping_time(le64_get(v)) > m->time)
-			flags |= SLOT_LATE;
-		if (block >= m->nr_data_blocks) {
-			flags |= SLOT_WIDE;
+		memcpy(&raw, values + 8 * i, sizeof(raw));
+		v = le64_get(raw);
+		block = mapping_block(v);
+		late |= mapping_time(v) > time;
+		if (block == run.block + run.nr && block % COUNTS_PER_WORD && block < limit) {
+			run.nr++;
 			continue;
 		}
-		/* Groups are whole words of eight, as are blocks: what follows on within one joins. */
-		if (nr_words && block % 8 && words[nr_words - 1].block + words[nr_words - 1].nr == block) {
-			words[nr_words - 1].nr++;
+		if (run.nr)
+			runs[nr_runs++] = run;
+		run.nr = 0;
+		if (block >= limit) {
+			wide = true;
 			continue;
 		}
-		byte = m->counts ? counts_byte(m->counts, block) : NULL;
-		if (!byte)
-			continue;
-		__builtin_prefetch(byte, 1);
-		words[nr_words].block = block;
-		words[nr_words].byte = byte;
-		words[nr_words++].nr = 1;
+		run.block = block;
+		run.word = m->counts ? counts_word(m->counts, block) : NULL;
+		if (run.word) {
+			run.nr = 1;
+			__builtin_prefetch(run.word, 1);
+		}
 	}
-	slot->flags |= flags;
-	for (uint32_t i = 0; i < nr_words; i++)
-		counts_inc_word(m->counts, words[i].block, words[i].byte, words[i].nr);
+	if (run.nr)
+		runs[nr_runs++] = run;
+	slot->flags |= (late ? SLOT_LATE : 0) | (wide ? SLOT_WIDE : 0);
+	for (unsigned i = 0; i < nr_runs; i++)
+		counts_inc_run(m->counts, runs[i].block, runs[i].word, (unsigned)runs[i].nr);
 }
 
 static bool is_leaf(const struct slot *slot)
