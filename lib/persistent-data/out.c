@@ -295,7 +295,7 @@ uint64_t out_needed(struct out *o)
 	if (o->needed)
 		return o->needed;
 	for (uint64_t b = 0; b < min_t(uint64_t, o->next, MAX_METADATA_BLOCKS); b++)
-		high += *counts_byte(&o->counts, b) > 2;
+		high += counts_get(&o->counts, b) > 2;
 	used = o->next + tree_nodes(high, sizeof(le32)) + 1;	/* and the index block */
 	n = used;
 	while (n < used + ceil_div(n, ENTRIES_PER_BITMAP))
@@ -325,8 +325,10 @@ static int build_overflow(struct out *o, uint64_t *root)
 	int r = tree_build_init(&t, o, sizeof(le32));
 
 	for (uint64_t b = 0; b < end && !r; b++) {
-		if (*counts_byte(&o->counts, b) > 2) {
-			le32 v = le32_put(counts_get(&o->counts, b));
+		uint64_t n = counts_get(&o->counts, b);
+
+		if (n > 2) {
+			le32 v = le32_put((uint32_t)n);
 
 			r = tree_build_push(&t, b, &v);
 		}

@@ -8,25 +8,33 @@ static_assert(COUNTS_GROUP == ENTRIES_PER_BITMAP, "a bitmap's counts lie togethe
 int sm_build_bitmap(const struct counts *counts, uint64_t begin, uint64_t end, void *bitmap,
 		    struct tree_build *t, struct index_entry *ie, uint64_t *nr_allocated)
 {
-	const uint8_t *bytes = counts_byte(counts, begin);
+	le64 *words = (le64 *)((struct bitmap_header *)bitmap + 1);
 	uint32_t nr = (uint32_t)(end - begin), used = 0, first_free = nr;
 	int r = 0;
 
 	assert(begin % ENTRIES_PER_BITMAP == 0 && nr <= ENTRIES_PER_BITMAP);
 	for (uint32_t e = 0; e < nr && !r; e++) {
-		uint32_t n = bytes[e];
+		uint64_t n, entries;
 
-		/* what went to the table behind the bytes leaves a byte of any value there */
-		if (n > 2 || counts->nr_high)
-			n = counts_get(counts, begin + e);
+		if (e % 32 == 0 && nr - e >= 32 && counts_entries(counts, begin + e, &entries)) {
+			uint64_t in_use = (entries | entries >> 1) & 0x5555555555555555ull;
+
+			words[e / 32] = le64_put(entries);
+			used += (uint32_t)__builtin_popcountll(in_use);
+			if (in_use != 0x5555555555555555ull && first_free == nr)
+				first_free = e + (uint32_t)__builtin_ctzll(~in_use & 0x5555555555555555ull) / 2;
+			e += 31;
+			continue;
+		}
+		n = counts_get(counts, begin + e);
 		if (!n) {
 			first_free = min_t(uint32_t, first_free, e);
 			continue;
 		}
 		used++;
-		bitmap_put(bitmap, e, min_t(uint32_t, n, 3));
+		bitmap_put(bitmap, e, (unsigned)min_t(uint64_t, n, 3));
 		if (n > 2 && t) {
-			le32 v = le32_put(n);
+			le32 v = le32_put((uint32_t)n);
 
 			r = tree_build_push(t, begin + e, &v);
 		}
