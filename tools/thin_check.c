@@ -32,19 +32,32 @@ static const struct opt opts[] = {
 	OPT_END
 };
 
-static void print_numbers(void *ctx, uint64_t transaction_id, uint64_t nr_free_blocks)
-{
-	const struct args *a = ctx;
+struct ctx {
+	struct frame *f;
+	const struct args *a;
+};
 
+static void print_numbers(void *v, uint64_t transaction_id, uint64_t nr_free_blocks)
+{
+	const struct args *a = ((struct ctx *)v)->a;
+
+	if (((struct ctx *)v)->f->quiet)
+		return;
 	printf("TRANSACTION_ID=%" PRIu64 "\n", transaction_id);
 	if (!a->metadata_snap)
 		printf("METADATA_FREE_BLOCKS=%" PRIu64 "\n", nr_free_blocks);
 	fflush(stdout);
 }
 
+static void before_write(void *v)
+{
+	signals_guard(((struct ctx *)v)->f, NULL);
+}
+
 static int run(struct frame *f, void *v)
 {
 	struct args *a = v;
+	struct ctx ctx = { f, a };
 	bool mend = a->clear_needs_check || a->auto_repair;
 	struct pd_thin_check_opts o = {
 		.size = sizeof(o),
@@ -58,8 +71,9 @@ static int run(struct frame *f, void *v)
 		.details_root = a->details_root,
 		.clear_needs_check = a->clear_needs_check,
 		.auto_repair = a->auto_repair,
-		.on_superblock = f->quiet ? NULL : print_numbers,
-		.ctx = a,
+		.on_superblock = print_numbers,
+		.on_write = before_write,
+		.ctx = &ctx,
 	};
 	struct pd_check_result res;
 	struct pd_io *io;
@@ -69,6 +83,7 @@ static int run(struct frame *f, void *v)
 		return r;
 	r = pd_thin_check(io, &o, &f->run, &res);
 	pd_io_close(io);
+	signals_release();
 	if (r || res.worst == PD_SEV_FATAL || (res.worst == PD_SEV_ERROR && !a->ignore_non_fatal))
 		return EXIT_BAD;
 	return EXIT_CLEAN;

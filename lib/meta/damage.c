@@ -133,6 +133,25 @@ static int in_order(const void *va, const void *vb)
 	return 0;
 }
 
+/* What keys in [begin, end) are called. */
+static const char *range_of(const struct pd_finding *f, const char *range_name)
+{
+	switch (f->place) {
+	case PD_AT_DATA_SM:
+		return "data blocks";
+	case PD_AT_METADATA_SM:
+		return "metadata blocks";
+	case PD_AT_DETAILS:
+		return "devices";
+	case PD_AT_MAPPINGS:
+		return f->has_key ? range_name : "devices";
+	case PD_AT_WRITESETS:
+		return "eras";
+	default:
+		return range_name;
+	}
+}
+
 static void say(const struct pd_finding *f, struct pd_log *log, const char *key_name,
 		const char *range_name)
 {
@@ -141,6 +160,7 @@ static void say(const struct pd_finding *f, struct pd_log *log, const char *key_
 
 	if (f->has_key)
 		snprintf(key, sizeof(key), ": %s %" PRIu64, key_name, f->key);
+	range_name = range_of(f, range_name);
 	if (f->has_range && f->end)
 		snprintf(range, sizeof(range), ": %s [%" PRIu64 ", %" PRIu64 ")", range_name,
 			 f->begin, f->end);

@@ -7,6 +7,8 @@ libpdata_all_la_SOURCES += \
 	meta/array-scan.h \
 	meta/damage.c \
 	meta/damage.h \
+	meta/mend.c \
+	meta/mend.h \
 	meta/scan.c \
 	meta/scan.h \
 	meta/slots.c \

@@ -237,14 +237,33 @@ static int descend(struct layer *l, struct layer *below, uint64_t *nr_leaf_entri
 	return 0;
 }
 
+static int note_node(struct tree_walk *w, uint64_t block)
+{
+	if (w->nr_nodes == w->max_nodes) {
+		size_t max = w->max_nodes ? 2 * w->max_nodes : 64;
+		uint64_t *more = realloc(w->nodes, max * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		w->nodes = more;
+		w->max_nodes = max;
+	}
+	w->nodes[w->nr_nodes++] = block;
+	return 0;
+}
+
 static int read_layer(struct layer *l)
 {
 	struct scan *s = l->s;
 	struct bits set;
 	int r = bits_init(&set, s->slots.nr_blocks);
 
-	if (r)
+	for (uint64_t i = 0; !r && l->w->want_nodes && i < l->nr; i++)
+		r = note_node(l->w, l->ref[i].block);
+	if (r) {
+		bits_exit(&set);
 		return r;
+	}
 	for (uint64_t i = 0; i < l->nr; i++) {
 		struct node_ref *ref = &l->ref[i];
 
@@ -331,6 +350,8 @@ void tree_walk_exit(struct tree_walk *w)
 	free(w->keys);
 	free(w->values);
 	free(w->counts);
+	free(w->nodes);
+	w->nodes = NULL;
 	w->keys = NULL;
 	w->values = NULL;
 	w->counts = NULL;

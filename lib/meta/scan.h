@@ -19,6 +19,7 @@ struct scan {
 	uint64_t nr_blocks;	/* no block at or beyond it may be referred to */
 	bool snap;		/* findings are about the metadata snapshot */
 	bool incomplete;	/* a tree could not be walked whole: counts prove nothing */
+	bool keep_leaks;	/* space maps keep what --auto-repair needs */
 };
 
 /* @nr_blocks: what the metadata space map says there is; the device may be smaller. */
@@ -55,13 +56,39 @@ struct tree_walk {
 	bool *counts;		/* what the value refers to is to be counted: not so where
 				 * another tree shares the leaf and has done it */
 	bool damaged;		/* some of the tree could not be read */
+	/* With want_nodes: the blocks of its nodes. */
+	bool want_nodes;
+	uint64_t *nodes;
+	size_t nr_nodes, max_nodes;
 };
 
 /* 0 (damage goes to the findings) or -ENOMEM, or what @leaf returned. */
 int scan_tree(struct scan *s, struct tree_walk *w);
 void tree_walk_exit(struct tree_walk *w);
 
-/* ---- metadata space map (space-map-check.c) ---- */
+/* ---- space maps (space-map-check.c) ---- */
+
+/* Counts that are too high, ascending; kept only with keep_leaks. */
+struct sm_leaks {
+	struct sm_leak {
+		uint64_t block;
+		uint32_t got, want;
+	} *l;
+	size_t nr, max;
+};
+
+/* What a look at one bitmap found. */
+struct sm_group {
+	uint16_t nr_free;	/* zero entries among all */
+	uint16_t nr_clipped;	/* zero entries below the end of the space map */
+	uint16_t first_free;	/* below the end; or the number of valid entries */
+	uint16_t nr_valid;	/* entries below the end */
+	bool differs;
+};
+
+void sm_group_look(const void *bitmap, unsigned nr_valid, struct sm_group *g);
+
+/* ---- metadata space map ---- */
 
 struct metadata_sm {
 	struct sm_root root;
@@ -72,6 +99,8 @@ struct metadata_sm {
 	uint8_t (*bitmaps)[PD_BLOCK_SIZE];	/* as read; all zeros where one is lost */
 	bool bitmap_ok[MAX_METADATA_BITMAPS];
 	bool whole;			/* all of it could be read */
+	struct bits overflow;		/* blocks that the overflow tree has a count for */
+	struct sm_leaks leaks;
 };
 
 /* Reads index and bitmaps, counts the references to them. Findings as S1, S10. */
@@ -94,6 +123,8 @@ struct data_sm {
 	struct bits kept;		/* one bit a group: its bitmap can be read */
 	struct counts counts;		/* references found to data blocks */
 	bool whole;
+	struct sm_group *groups;	/* of each index entry, once compared */
+	struct sm_leaks leaks;
 };
 
 /* Reads the index tree and looks at every bitmap once; makes the counts. */

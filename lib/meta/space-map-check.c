@@ -10,50 +10,80 @@
 #include <stdlib.h>
 #include "meta/scan.h"
 
-#define SLOT_OVERFLOW 0x80	/* the overflow tree has an entry for this metadata block */
 #define MAX_KEPT 4096u
 
-/* Counts that differ, from several threads; the lowest blocks are kept. */
+/*
+ * Counts that differ, from several threads. Of each sort those of the lowest blocks are kept, whatever
+ * the order they came in.
+ */
 struct differ {
 	pthread_mutex_t lock;
 	struct differing {
 		uint64_t block;
 		uint64_t got, want;
-		bool odd;	/* the tree disagrees with the bitmap, or is out of bounds */
+		enum { ODD, LOST, LEAK } sort;	/* ODD: tree and bitmap disagree */
 	} *d;
 	size_t nr;
-	uint64_t nr_lost, nr_leaks, nr_odd;
+	uint64_t total[LEAK + 1];
+	struct sm_leaks *leaks;		/* all of them, or NULL */
+	bool failed;
 };
 
-static int by_block(const void *a, const void *b)
+static int by_block(const void *va, const void *vb)
 {
-	uint64_t x = ((const struct differing *)a)->block, y = ((const struct differing *)b)->block;
+	const struct differing *a = va, *b = vb;
+
+	if (a->sort != b->sort)
+		return a->sort < b->sort ? -1 : 1;
+	return a->block < b->block ? -1 : a->block > b->block;
+}
+
+static int leak_by_block(const void *a, const void *b)
+{
+	uint64_t x = ((const struct sm_leak *)a)->block, y = ((const struct sm_leak *)b)->block;
 
 	return x < y ? -1 : x > y;
 }
 
-static int differ_init(struct differ *d)
+static int differ_init(struct differ *d, struct sm_leaks *leaks)
 {
-	*d = (struct differ){ .nr = 0 };
+	*d = (struct differ){ .leaks = leaks };
 	pthread_mutex_init(&d->lock, NULL);
 	d->d = malloc(MAX_KEPT * sizeof(*d->d));
 	return d->d ? 0 : -ENOMEM;
 }
 
+static void keep_leak(struct differ *d, uint64_t block, uint32_t got, uint32_t want)
+{
+	struct sm_leaks *l = d->leaks;
+
+	if (l->nr == l->max) {
+		size_t max = l->max ? 2 * l->max : 64;
+		struct sm_leak *more = realloc(l->l, max * sizeof(*more));
+
+		if (!more) {
+			d->failed = true;
+			return;
+		}
+		l->l = more;
+		l->max = max;
+	}
+	l->l[l->nr++] = (struct sm_leak){ block, got, want };
+}
+
 static void differ_add(struct differ *d, uint64_t block, uint64_t got, uint64_t want, bool odd)
 {
+	struct differing x = { block, got, want, odd ? ODD : got < want ? LOST : LEAK };
+
 	pthread_mutex_lock(&d->lock);
-	if (odd)
-		d->nr_odd++;
-	else if (got < want)
-		d->nr_lost++;
-	else
-		d->nr_leaks++;
+	d->total[x.sort]++;
+	if (x.sort == LEAK && d->leaks)
+		keep_leak(d, block, (uint32_t)got, (uint32_t)want);
 	if (d->nr == MAX_KEPT) {
 		qsort(d->d, d->nr, sizeof(*d->d), by_block);
 		d->nr = MAX_KEPT / 2;
 	}
-	d->d[d->nr++] = (struct differing){ block, got, want, odd };
+	d->d[d->nr++] = x;
 	pthread_mutex_unlock(&d->lock);
 }
 
@@ -79,27 +109,28 @@ static void add_number(struct scan *s, enum pd_place place, enum pd_problem p, u
 	damage_add(s->damage, &f);
 }
 
-/* Hands what differs to the findings, in order of blocks. */
-static void differ_exit(struct differ *d, struct scan *s, enum pd_place place)
+/* Hands what differs to the findings, in order of blocks. 0 or -ENOMEM. */
+static int differ_exit(struct differ *d, struct scan *s, enum pd_place place)
 {
-	uint64_t told[3] = { 0 };
+	static const enum pd_problem of[] = { PD_PR_SM_OVERFLOW, PD_PR_SM_LOST, PD_PR_SM_LEAK };
+	bool failed = d->failed;
 
 	if (d->d) {
 		qsort(d->d, d->nr, sizeof(*d->d), by_block);
-		for (size_t i = 0; i < d->nr; i++) {
+		for (size_t i = 0; i < d->nr && i < MAX_KEPT / 2; i++) {
 			const struct differing *x = &d->d[i];
-			enum pd_problem p = x->odd ? PD_PR_SM_OVERFLOW :
-					    x->got < x->want ? PD_PR_SM_LOST : PD_PR_SM_LEAK;
 
-			told[x->odd ? 0 : x->got < x->want ? 1 : 2]++;
-			add(s, place, p, x->block, x->block + 1, x->got, x->want);
+			d->total[x->sort]--;
+			add(s, place, of[x->sort], x->block, x->block + 1, x->got, x->want);
 		}
-		damage_count(s->damage, PD_PR_SM_OVERFLOW, d->nr_odd - told[0]);
-		damage_count(s->damage, PD_PR_SM_LOST, d->nr_lost - told[1]);
-		damage_count(s->damage, PD_PR_SM_LEAK, d->nr_leaks - told[2]);
+		for (unsigned i = 0; i <= LEAK; i++)
+			damage_count(s->damage, of[i], d->total[i]);
 	}
+	if (d->leaks && d->leaks->nr)
+		qsort(d->leaks->l, d->leaks->nr, sizeof(*d->leaks->l), leak_by_block);
 	free(d->d);
 	pthread_mutex_destroy(&d->lock);
+	return failed ? -ENOMEM : 0;
 }
 
 static void lost_bitmap(struct scan *s, enum pd_place place, enum pd_problem p, uint64_t group,
@@ -116,15 +147,6 @@ static void lost_bitmap(struct scan *s, enum pd_place place, enum pd_problem p, 
 
 /* ---- one bitmap against the counts of its blocks ---- */
 
-/* What a look at one bitmap found. */
-struct group {
-	uint16_t nr_free;	/* zero entries among all */
-	uint16_t nr_clipped;	/* zero entries below the end of the space map */
-	uint16_t first_free;	/* below the end; or the number of valid entries */
-	uint16_t nr_valid;
-	bool differs;
-};
-
 static uint64_t bitmap_word(const void *bitmap, unsigned w)
 {
 	le64 v;
@@ -133,7 +155,7 @@ static uint64_t bitmap_word(const void *bitmap, unsigned w)
 	return le64_get(v);
 }
 
-static void look_at_free(const void *bitmap, unsigned nr_valid, struct group *g)
+void sm_group_look(const void *bitmap, unsigned nr_valid, struct sm_group *g)
 {
 	g->nr_valid = (uint16_t)nr_valid;
 	g->first_free = (uint16_t)nr_valid;
@@ -179,7 +201,7 @@ static bool group_differs(const void *bitmap, const struct counts *c, uint64_t b
 }
 
 static void check_index_entry(struct scan *s, enum pd_place place, const struct index_entry *ie,
-			      const struct group *g)
+			      const struct sm_group *g)
 {
 	uint32_t nr_free = le32_get(ie->nr_free), before = le32_get(ie->none_free_before);
 	uint64_t block = le64_get(ie->blocknr);
@@ -297,6 +319,9 @@ void metadata_sm_exit(struct metadata_sm *sm)
 {
 	free(sm->bitmaps);
 	sm->bitmaps = NULL;
+	bits_exit(&sm->overflow);
+	free(sm->leaks.l);
+	sm->leaks.l = NULL;
 }
 
 struct overflow {
@@ -304,7 +329,7 @@ struct overflow {
 	struct differ differ;
 	uint64_t nr_blocks;
 	struct counts *counts;		/* data */
-	const struct metadata_sm *sm;	/* metadata */
+	struct metadata_sm *sm;		/* metadata */
 };
 
 static uint32_t overflow_count(const struct node_header *n, uint32_t i)
@@ -323,14 +348,14 @@ static int metadata_overflow_leaf(void *ctx, const struct node_header *n, uint64
 	for (uint32_t i = 0; i < le32_get(n->nr_entries); i++) {
 		uint64_t b = node_key(n, i);
 		uint32_t got = overflow_count(n, i);
-		struct slot *slot;
+		const struct slot *slot;
 
 		if (b >= o->nr_blocks || got < 3) {
 			differ_add(&o->differ, b, got, 3, true);
 			continue;
 		}
 		slot = &o->s->slots.slot[b];
-		__atomic_fetch_or(&slot->flags, SLOT_OVERFLOW, __ATOMIC_RELAXED);
+		bits_test_and_set_atomic(&o->sm->overflow, b);
 		if (o->sm->bitmap_ok[b / ENTRIES_PER_BITMAP] && metadata_sm_get(o->sm, b) != 3)
 			differ_add(&o->differ, b, got, metadata_sm_get(o->sm, b), true);
 		else if (!o->s->incomplete && got != slot->refs)
@@ -348,18 +373,20 @@ int metadata_sm_check(struct scan *s, struct metadata_sm *sm)
 		.leaf = metadata_overflow_leaf, .ctx = &o,
 	};
 	uint64_t nr_allocated = 0;
-	int r = differ_init(&o.differ);
+	int r = differ_init(&o.differ, s->keep_leaks ? &sm->leaks : NULL), failed;
 
+	if (!r)
+		r = bits_init(&sm->overflow, sm->nr_blocks);
 	if (!r)
 		r = scan_tree(s, &w);
 	for (unsigned i = 0; !r && i < sm->nr_bitmaps; i++) {
 		uint64_t begin = (uint64_t)i * ENTRIES_PER_BITMAP;
 		unsigned nr = (unsigned)min_t(uint64_t, sm->nr_blocks - begin, ENTRIES_PER_BITMAP);
-		struct group g;
+		struct sm_group g;
 
 		if (!sm->bitmap_ok[i])
 			continue;
-		look_at_free(sm->bitmaps[i], nr, &g);
+		sm_group_look(sm->bitmaps[i], nr, &g);
 		nr_allocated += nr - g.nr_clipped;
 		check_index_entry(s, PD_AT_METADATA_SM, &sm->index.index[i], &g);
 		if (s->incomplete)
@@ -372,9 +399,9 @@ int metadata_sm_check(struct scan *s, struct metadata_sm *sm)
 				continue;
 			slot = &s->slots.slot[begin + e];
 			if (got == 3) {
-				if (!(slot->flags & SLOT_OVERFLOW))
+				if (!bits_test(&sm->overflow, begin + e))
 					differ_add(&o.differ, begin + e, got, slot->refs, true);
-			} else if (got != slot->refs && !(slot->flags & SLOT_OVERFLOW)) {
+			} else if (got != slot->refs && !bits_test(&sm->overflow, begin + e)) {
 				differ_add(&o.differ, begin + e, got, slot->refs, false);
 			}
 		}
@@ -382,8 +409,8 @@ int metadata_sm_check(struct scan *s, struct metadata_sm *sm)
 	if (!r && sm->whole && nr_allocated != le64_get(sm->root.nr_allocated))
 		add_number(s, PD_AT_METADATA_SM, PD_PR_SM_NR_ALLOCATED, PD_NO_BLOCK,
 			   le64_get(sm->root.nr_allocated), nr_allocated);
-	differ_exit(&o.differ, s, PD_AT_METADATA_SM);
-	return r;
+	failed = differ_exit(&o.differ, s, PD_AT_METADATA_SM);
+	return r ? r : failed;
 }
 
 /* ---- data space map ---- */
@@ -491,6 +518,8 @@ void data_sm_exit(struct data_sm *sm)
 	bits_exit(&sm->blocks);
 	bits_exit(&sm->kept);
 	counts_exit(&sm->counts);
+	free(sm->groups);
+	free(sm->leaks.l);
 }
 
 static int data_overflow_leaf(void *ctx, const struct node_header *n, uint64_t block)
@@ -519,7 +548,6 @@ static int data_overflow_leaf(void *ctx, const struct node_header *n, uint64_t b
 struct comparing {
 	struct scan *s;
 	struct data_sm *sm;
-	struct group *groups;
 	bool compare;
 };
 
@@ -527,14 +555,14 @@ static int compare_bitmap(void *ctx, unsigned worker, uint64_t block, const void
 {
 	struct comparing *c = ctx;
 	uint32_t i = c->s->slots.slot[block].children;
-	struct group *g = &c->groups[i];
+	struct sm_group *g = &c->sm->groups[i];
 	uint64_t begin = c->sm->index.keys[i] * ENTRIES_PER_BITMAP;
 	unsigned nr = (unsigned)min_t(uint64_t, c->sm->nr_blocks - begin, ENTRIES_PER_BITMAP);
 
 	(void)worker;
 	if (err || block_kind(data) != KIND_BITMAP || block_nr(data, KIND_BITMAP) != block)
 		return -EIO;	/* it could be read a moment ago */
-	look_at_free(data, nr, g);
+	sm_group_look(data, nr, g);
 	g->differs = c->compare &&
 		     group_differs(data, &c->sm->counts, begin, nr);
 	return 0;
@@ -571,17 +599,17 @@ int data_sm_check(struct scan *s, struct data_sm *sm, bool compare)
 		.leaf = data_overflow_leaf, .ctx = &o,
 	};
 	uint64_t nr_allocated = 0;
-	int r = differ_init(&o.differ);
+	int r = differ_init(&o.differ, s->keep_leaks ? &sm->leaks : NULL), failed;
 
-	c.groups = calloc(sm->index.nr + 1, sizeof(*c.groups));
+	sm->groups = calloc(sm->index.nr + 1, sizeof(*sm->groups));
 	if (!r)
-		r = c.groups ? scan_tree(s, &w) : -ENOMEM;
+		r = sm->groups ? scan_tree(s, &w) : -ENOMEM;
 	if (!r)
 		r = stream_blocks(s->io, &sm->blocks, s->run, "comparing", compare_bitmap, &c);
 	if (!r && sm->counts.lost)
 		r = -ENOMEM;
 	for (uint64_t i = 0; !r && i < sm->index.nr; i++) {
-		struct group *g = &c.groups[i];
+		struct sm_group *g = &sm->groups[i];
 
 		if (!g->nr_valid)
 			continue;
@@ -593,7 +621,6 @@ int data_sm_check(struct scan *s, struct data_sm *sm, bool compare)
 	if (!r && sm->whole && nr_allocated != le64_get(sm->root.nr_allocated))
 		add_number(s, PD_AT_DATA_SM, PD_PR_SM_NR_ALLOCATED, PD_NO_BLOCK,
 			   le64_get(sm->root.nr_allocated), nr_allocated);
-	differ_exit(&o.differ, s, PD_AT_DATA_SM);
-	free(c.groups);
-	return r;
+	failed = differ_exit(&o.differ, s, PD_AT_DATA_SM);
+	return r ? r : failed;
 }

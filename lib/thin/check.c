@@ -3,7 +3,9 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <pdata/err.h>
 #include <pdata/thin.h>
+#include "meta/mend.h"
 #include "thin/check.h"
 #include "thin/dump.h"
 #include "thin/mappings.h"
@@ -319,7 +321,7 @@ static void say_more(struct thin_check *c)
 	if (damage_any(&c->damage, PD_SEV_FATAL))
 		pd_log(log, PD_LOG_ERR, "thin_repair, or thin_dump --repair, saves what can be saved.%s",
 		       c->damage.count[PD_PR_SM_LOST] ? " thin_repair --in-place mends lost counts." : "");
-	else if (leaks && !c->res->mended)
+	else if (leaks && !c->res->mended && !c->o->auto_repair)
 		pd_log(log, PD_LOG_ERR, "%" PRIu64 " counts are too high; nothing is lost. "
 		       "thin_check --auto-repair mends them.", leaks);
 	if (c->s.incomplete)
@@ -353,10 +355,83 @@ int thin_check_run(struct thin_check *c)
 	r = scan_init(&c->s, c->io, c->run, &c->damage, le64_get(root.nr_blocks));
 	if (r)
 		return r;
+	c->s.keep_leaks = o->auto_repair || o->clear_needs_check;
 	check_superblock(c, &c->live);
 	if (c->res->needs_check)
 		found_at(c, PD_PR_SB_NEEDS_CHECK, PD_AT_SUPERBLOCK, PD_NO_BLOCK);
 	return o->super_block_only ? 0 : check_trees(c);
+}
+
+/* ---- mending ---- */
+
+/* Rewrites the superblock; what is not meant to change keeps its bytes. */
+static int rewrite_superblock(struct thin_check *c, const struct mended *maps, bool clear)
+{
+	struct thin_superblock *sb = pd_io_buffer(1);
+	int r = sb ? pd_io_read(c->io, SB_LOCATION, 1, sb) : -ENOMEM;
+
+	/* It was sound when the check began. */
+	if (!r && (block_kind(sb) != KIND_THIN_SB ||
+		   le64_get(sb->trans_id) != le64_get(c->live.trans_id)))
+		r = -EUCLEAN;
+	if (!r) {
+		if (maps->changed) {
+			memcpy(sb->data_space_map_root, &maps->data, sizeof(maps->data));
+			memcpy(sb->metadata_space_map_root, &maps->metadata, sizeof(maps->metadata));
+		}
+		if (clear)
+			sb->flags = le32_put(le32_get(sb->flags) & ~THIN_NEEDS_CHECK);
+		block_seal(sb, KIND_THIN_SB, SB_LOCATION);
+		r = pd_io_write(c->io, SB_LOCATION, 1, sb);
+		if (!r)
+			r = pd_io_flush(c->io);
+	}
+	if (r)
+		pd_log(c->run->log, PD_LOG_ERR, "writing the superblock: %s", pd_strerror(r));
+	free(sb);
+	return r;
+}
+
+/* What a mending run may do; nothing if it was not asked for or something is fatal. */
+static int mend(struct thin_check *c)
+{
+	const struct pd_thin_check_opts *o = c->o;
+	struct pd_log *log = c->run->log;
+	uint64_t leaks = c->damage.count[PD_PR_SM_LEAK];
+	uint64_t others = c->damage.by_severity[PD_SEV_ERROR] - leaks;
+	bool whole = !o->super_block_only && !o->skip_mappings;
+	bool clear = c->res->needs_check && (!others || o->ignore_non_fatal);
+	struct mended maps = { .changed = false };
+	bool mend_maps = whole && (o->auto_repair ||
+				   (leaks && !others && !o->ignore_non_fatal));
+	int r = 0;
+
+	if ((!o->clear_needs_check && !o->auto_repair) || damage_any(&c->damage, PD_SEV_FATAL) ||
+	    c->damage.failed || (!mend_maps && !clear))
+		return 0;
+	if (le32_get(c->live.compat_ro_flags)) {
+		pd_log(log, PD_LOG_ERR, "unknown feature flags forbid writing to this metadata");
+		return -EROFS;
+	}
+	if (o->on_write)
+		o->on_write(o->ctx);
+	if (mend_maps)
+		r = mend_space_maps(&c->s, &c->metadata, &c->data, o->auto_repair, &maps);
+	if (!r && (maps.changed || clear))
+		r = rewrite_superblock(c, &maps, clear);
+	if (r)
+		return r;
+	if (maps.nr_counts)
+		pd_log(log, PD_LOG_WARN, "%" PRIu64 " counts that were too high have been mended",
+		       maps.nr_counts);
+	else if (maps.changed)
+		pd_log(log, PD_LOG_WARN, "free counts and hints of the space maps have been mended");
+	if (clear)
+		pd_log(log, PD_LOG_WARN, "the needs_check flag has been cleared");
+	c->res->cleared = clear;
+	c->res->mended = maps.nr_counts;
+	c->damage.by_severity[PD_SEV_ERROR] -= maps.nr_counts;
+	return 0;
 }
 
 void thin_check_init(struct thin_check *c, struct pd_io *io, const struct pd_thin_check_opts *o,
@@ -390,8 +465,9 @@ int pd_thin_check(struct pd_io *io, const struct pd_thin_check_opts *o, const st
 	thin_check_init(&c, io, o, run ? run : &quietly, res);
 	r = thin_check_run(&c);
 	if (!r) {
-		damage_result(&c.damage, res);
 		damage_report(&c.damage, c.run->log, "thin device", "virtual blocks");
+		r = mend(&c);
+		damage_result(&c.damage, res);
 		say_more(&c);
 		if (c.damage.failed)
 			r = -ENOMEM;

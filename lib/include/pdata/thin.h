@@ -33,6 +33,8 @@
  * @on_superblock:    called once the superblock was accepted, before anything else is read:
  *                    transaction id (of what is checked), and free metadata blocks as the root
  *                    record says, meaningless with @metadata_snap; may be NULL
+ * @on_write:         called right before the first block is written, if any is; from then on it is
+ *                    better not to be interrupted; may be NULL
  */
 struct pd_thin_check_opts {
 	size_t size;
@@ -45,6 +47,7 @@ struct pd_thin_check_opts {
 	bool auto_repair;
 	uint64_t mapping_root, details_root;
 	void (*on_superblock)(void *ctx, uint64_t transaction_id, uint64_t nr_free_blocks);
+	void (*on_write)(void *ctx);
 	void *ctx;
 };
 
