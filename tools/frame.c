@@ -117,10 +117,13 @@ int check_path(struct frame *f, const char *path, const char *missing)
 	return 0;
 }
 
+/* The checksum that a superblock opens with may well begin with '<', but its own number, 0, follows. */
 static bool looks_like_xml(const char *p, size_t len)
 {
 	size_t i = 0;
 
+	if (memchr(p, 0, 16))
+		return false;
 	while (i < len && isspace((unsigned char)p[i]))
 		i++;
 	return i < len && p[i] == '<';

@@ -154,13 +154,13 @@ static int fold_devices(struct thin_check *c, struct mappings *m, const struct d
 		if (!r && i < d->details.nr && d->details.keys[i] == dev) {
 			struct thin_device_details v = details_of(d, i);
 			struct pd_finding f = {
-				.problem = PD_PR_DEV_MAPPED, .place = PD_AT_MAPPINGS,
+				.problem = sum.damaged ? PD_PR_DEV_DAMAGED : PD_PR_DEV_MAPPED, .place = PD_AT_MAPPINGS,
 				.snap = c->s.snap, .has_key = true, .key = dev, .block = PD_NO_BLOCK,
 				.has_numbers = true, .got = sum.nr_mappings,
 				.want = le64_get(v.mapped_blocks),
 			};
 
-			if (f.got != f.want)
+			if (sum.damaged || f.got != f.want)
 				damage_add(&c->damage, &f);
 		}
 	}

@@ -11,9 +11,11 @@
 #include "thin/mappings.h"
 
 #define SLOT_DAMAGED	0x08	/* something below it is lost */
-#define SLOT_ODD	0x10	/* some value below it is out of bounds or from the future */
-#define SLOT_LATE	0x20	/* leaf: a time from the future */
-#define SLOT_WIDE	0x40	/* leaf: a data block out of bounds */
+#define SLOT_LATE	0x10	/* some mapping below it is from the future */
+#define SLOT_WIDE	0x20	/* some mapping below it is out of bounds */
+#define SLOT_CAPACITY	0x40	/* max_entries is not what everybody writes */
+#define SLOT_ODD	(SLOT_LATE | SLOT_WIDE)
+#define MAX_TOLD	65536u	/* nodes looked at again to say what is wrong with them */
 
 int mappings_init(struct mappings *m, struct scan *s, struct counts *counts,
 		  uint64_t nr_data_blocks, uint32_t time)
@@ -92,6 +94,10 @@ static int arrive(void *ctx, unsigned worker, uint64_t block, const struct slot 
 	struct mappings *m = ctx;
 
 	(void)worker;
+	if (slot->state == SLOT_OK && slot->kind == KIND_NODE &&
+	    le32_get(((const struct node_header *)data)->max_entries) !=
+	    node_max_entries(slot->value_size))
+		((struct slot *)slot)->flags |= SLOT_CAPACITY;
 	if (is_leaf(slot)) {
 		count_leaf(m, data, (struct slot *)slot);
 		bits_test_and_set_atomic(&m->counted, block);
@@ -126,7 +132,7 @@ int mappings_read(struct mappings *m, const struct bits *plan, const uint64_t *r
 			bits_set(&layer, roots[i]);
 			more = true;
 		}
-	while (more && !r) {
+	for (unsigned depth = 0; more && !r && depth <= MAX_TREE_DEPTH; depth++) {
 		r = read_set(m, &layer);
 		if (!r)
 			r = bits_init(&next, m->s->slots.nr_blocks);
@@ -227,7 +233,7 @@ static enum pd_problem child_problem(struct mappings *m, uint64_t block, uint64_
 	return PD_PR_NONE;
 }
 
-static void underfull(struct mappings *m, uint64_t block, enum pd_problem p)
+static void noted(struct mappings *m, uint64_t block, enum pd_problem p)
 {
 	struct pd_finding f = {
 		.problem = p, .place = PD_AT_MAPPINGS, .snap = m->s->snap, .block = block,
@@ -248,8 +254,6 @@ static int fold(struct mappings *m, uint64_t block, unsigned depth)
 	if (slot->flags & SLOT_LEAF) {
 		slot->flags |= SLOT_FOLDED;
 		slot->height = 0;
-		if (slot->flags & (SLOT_LATE | SLOT_WIDE))
-			slot->flags |= SLOT_ODD;
 		return 0;
 	}
 	c = slots_children(&m->s->slots, block, buf);
@@ -289,9 +293,13 @@ static int fold(struct mappings *m, uint64_t block, unsigned depth)
 		height = below->height;
 		sum += below->flags & SLOT_LEAF ? below->nr : below->last;
 		slot->flags |= below->flags & (SLOT_DAMAGED | SLOT_ODD);
-		/* Mapping leaves hold 252, so do internal nodes. */
-		if (below->nr < INTERNAL_MAX_ENTRIES / 3 && below->refs == 1)
-			underfull(m, c[i].block, below->flags & SLOT_LEAF ||
+		if (below->refs > 1)
+			continue;
+		/* Mapping leaves hold 252, so do internal nodes; what holds less need not be as full. */
+		if (below->flags & SLOT_CAPACITY)
+			noted(m, c[i].block, PD_PR_NODE_CAPACITY);
+		else if (below->nr < INTERNAL_MAX_ENTRIES / 3)
+			noted(m, c[i].block, below->flags & SLOT_LEAF ||
 				  below->nr + 1 == INTERNAL_MAX_ENTRIES / 3 ?
 				  PD_PR_NODE_UNDERFULL_LEAF : PD_PR_NODE_UNDERFULL);
 	}
@@ -340,6 +348,12 @@ struct telling {
 	uint64_t dev;
 };
 
+/* What many devices share is told again for each, but not without end. */
+static bool told_enough(struct telling *t)
+{
+	return t->m->nr_told++ >= MAX_TOLD;
+}
+
 static void tell(struct telling *t, enum pd_problem p, uint64_t begin, uint64_t end, uint64_t block)
 {
 	struct pd_finding f = {
@@ -380,6 +394,11 @@ static int tell_node(struct telling *t, uint64_t block, uint64_t end, unsigned d
 	const struct child *c;
 	int height = -1, r = 0;
 
+	if (told_enough(t)) {
+		if (slot->flags & SLOT_WIDE)
+			damage_count(m->s->damage, PD_PR_MAPPING_DATA_BLOCK, 1);
+		return 0;
+	}
 	if (slot->flags & SLOT_LEAF)
 		return slot->flags & SLOT_ODD ? tell_leaf(t, block) : 0;
 	c = slots_children(&m->s->slots, block, buf);

@@ -13,7 +13,7 @@ struct mappings {
 	uint64_t nr_data_blocks;
 	uint32_t time;			/* the superblock's */
 	struct bits counted;		/* leaves whose data blocks were counted */
-	bool failed_io;
+	uint64_t nr_told;		/* nodes looked at again for findings */
 };
 
 int mappings_init(struct mappings *m, struct scan *s, struct counts *counts,

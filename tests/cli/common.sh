@@ -54,6 +54,7 @@ head -c 4096 good.img >block.img
 head -c 100 good.img >short.img
 head -c 8192 /dev/zero >zeros.img
 printf '<superblock uuid="" time="0"/>%8192s' ' ' >text.xml
+{ printf '<abc'; head -c 8188 /dev/zero; } >less.img
 mkdir dir
 mkfifo fifo
 
@@ -68,6 +69,7 @@ for c in thin_check thin_dump cache_check cache_dump era_check era_dump clone_ch
 	is 1 "$c XML" "$tools/$c" text.xml
 	says err "This looks like XML.  This tool only supports the binary metadata format." "$c"
 	is 1 "$c zeros" "$tools/$c" zeros.img; says err "bad checksum in superblock" "$c"
+	is 1 "$c checksum with a <" "$tools/$c" less.img; says err "bad checksum in superblock" "$c, a checksum with a <"
 	is 64 "$c two operands" "$tools/$c" zeros.img surplus; says err "unexpected argument 'surplus' found" "$c"
 	if [ "$(id -u)" != 0 ]; then
 		cp good.img locked.img && chmod 0 locked.img

@@ -70,6 +70,7 @@
 	X(DEV_NO_MAPPINGS, "device-without-mappings", FATAL, DROP_KEYS, "the device has details but no mapping tree") \
 	X(DEV_ID, "device-id", WARN, REPORT, "the device id does not fit 24 bits")			\
 	X(DEV_MAPPED, "mapped-blocks", FATAL, DROP_KEYS, "the number of mappings is not what the details say") \
+	X(DEV_DAMAGED, "device-damaged", FATAL, DROP_KEYS, "mappings of the device are lost: these are left")	\
 	X(DETAILS_TIME, "details-time", WARN, REPORT, "creation, snapshot and superblock times are out of order") \
 	X(DETAILS_TRANSACTION, "details-transaction", WARN, REPORT, "the device is newer than the superblock's transaction") \
 	X(MAPPING_DATA_BLOCK, "mapping-data-block", FATAL, DROP_KEYS, "mapped beyond the end of the data device") \
