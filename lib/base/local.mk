@@ -12,3 +12,4 @@ libpdata_all_la_SOURCES += \
 	base/util.h \
 	base/workers.c \
 	base/workers.h
+EXTRA_DIST += base/README

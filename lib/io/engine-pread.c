@@ -12,69 +12,96 @@
 #include "base/util.h"
 #include "io/engines.h"
 
-struct file {
-	int fd;
-	unsigned users;		/* handles that share it */
-};
-
 struct pread_io {
 	struct pd_io io;
-	struct file *file;
+	struct io_file *file;
 	struct io_done done;
 };
 
-int io_file_open(const char *path, unsigned flags, uint64_t *nr_blocks, struct pd_log *log)
+/* The descriptor, or -errno. */
+static int open_path(const char *path, unsigned flags, uint64_t *size)
 {
-	int fd, mode = (flags & PD_IO_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK;
-	uint64_t size = 0;
+	int fd, r = 0, mode = (flags & PD_IO_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK;
 	struct stat st;
 
-	if (stat(path, &st)) {
-		fd = -errno;
-		goto bad;
-	}
-	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode)) {
-		fd = -ENOTBLK;
-		goto bad;
-	}
+	if (stat(path, &st))
+		return -errno;
+	if (!S_ISREG(st.st_mode) && !S_ISBLK(st.st_mode))
+		return -ENOTBLK;
 	if (S_ISBLK(st.st_mode))
 		mode |= (flags & PD_IO_SHARED ? 0 : O_EXCL) |
 			(flags & PD_IO_BUFFERED ? 0 : O_DIRECT);
 	else if (flags & PD_IO_DIRECT)
 		mode |= O_DIRECT;
 	fd = open(path, mode);
-	if (fd < 0) {
-		fd = -errno;
-		goto bad;
-	}
-	if (S_ISREG(st.st_mode)) {
-		if (!fstat(fd, &st))
-			size = (uint64_t)st.st_size;
-	} else if (ioctl(fd, BLKGETSIZE64, &size)) {
-		int r = -errno;
-
-		close(fd);
-		fd = r;
-		goto bad;
-	}
-	*nr_blocks = size / PD_BLOCK_SIZE;
-	return fd;
-bad:
-	pd_log(log, PD_LOG_ERR, "cannot open %s: %s", path, pd_strerror(fd));
-	if (fd == -EBUSY)
-		pd_log(log, PD_LOG_ERR, "This tool cannot run on live metadata with these options.");
-	return fd;
+	if (fd < 0)
+		return -errno;
+	/* It may be another file by now than stat() saw. */
+	if (fstat(fd, &st))
+		r = -errno;
+	else if (S_ISREG(st.st_mode))
+		*size = (uint64_t)st.st_size;
+	else if (!S_ISBLK(st.st_mode))
+		r = -ENOTBLK;
+	else if (ioctl(fd, BLKGETSIZE64, size))
+		r = -errno;
+	if (!r)
+		return fd;
+	close(fd);
+	return r;
 }
 
-/* The whole of @req, over short transfers and signals. */
-static int transfer(int fd, const struct pd_io_req *req)
+int io_file_open(struct io_file **file, const char *path, unsigned flags, struct pd_log *log)
+{
+	struct io_file *f = calloc(1, sizeof(*f));
+	char *name = strdup(path);
+	uint64_t size = 0;
+	int fd = f && name ? open_path(path, flags, &size) : -ENOMEM;
+
+	*file = NULL;
+	if (fd < 0) {
+		free(f);
+		free(name);
+		pd_log(log, PD_LOG_ERR, "cannot open %s: %s", path, pd_strerror(fd));
+		if (fd == -EBUSY)
+			pd_log(log, PD_LOG_ERR,
+			       "This tool cannot run on live metadata with these options.");
+		return fd;
+	}
+	if (fcntl(fd, F_GETFL) & O_DIRECT)
+		flags &= ~(unsigned)PD_IO_BUFFERED;
+	else
+		flags |= PD_IO_BUFFERED;
+	*f = (struct io_file){ .fd = fd, .users = 1, .nr_blocks = size / PD_BLOCK_SIZE,
+			       .flags = flags, .path = name };
+	*file = f;
+	return 0;
+}
+
+struct io_file *io_file_get(struct io_file *file)
+{
+	__atomic_add_fetch(&file->users, 1, __ATOMIC_RELAXED);
+	return file;
+}
+
+void io_file_put(struct io_file *file)
+{
+	if (!file || __atomic_sub_fetch(&file->users, 1, __ATOMIC_ACQ_REL))
+		return;
+	close(file->fd);
+	free(file->path);
+	free(file);
+}
+
+int io_file_transfer(struct io_file *file, const struct pd_io_req *req)
 {
 	size_t left = (size_t)req->nr * PD_BLOCK_SIZE;
 	off_t at = (off_t)(req->block * PD_BLOCK_SIZE);
 	char *p = req->buf;
 
 	while (left) {
-		ssize_t n = req->write ? pwrite(fd, p, left, at) : pread(fd, p, left, at);
+		ssize_t n = req->write ? pwrite(file->fd, p, left, at) :
+					 pread(file->fd, p, left, at);
 
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -89,12 +116,17 @@ static int transfer(int fd, const struct pd_io_req *req)
 	return 0;
 }
 
+int io_file_flush(struct io_file *file)
+{
+	return fdatasync(file->fd) ? -errno : 0;
+}
+
 static int pread_submit(struct pd_io *io, struct pd_io_req **reqs, unsigned nr)
 {
 	struct pread_io *p = container_of(io, struct pread_io, io);
 
 	for (unsigned i = 0; i < nr; i++) {
-		reqs[i]->result = transfer(p->file->fd, reqs[i]);
+		reqs[i]->result = io_file_transfer(p->file, reqs[i]);
 		io_done_put(&p->done, reqs[i]);
 	}
 	return 0;
@@ -110,24 +142,21 @@ static int pread_reap(struct pd_io *io, struct pd_io_req **done, unsigned max, b
 
 static int pread_flush(struct pd_io *io)
 {
-	struct pread_io *p = container_of(io, struct pread_io, io);
+	return io_file_flush(container_of(io, struct pread_io, io)->file);
+}
 
-	return fdatasync(p->file->fd) ? -errno : 0;
+static int pread_clone(struct pd_io *io, struct pd_io **clone)
+{
+	return io_pread_create(clone, container_of(io, struct pread_io, io)->file);
 }
 
 static void pread_destroy(struct pd_io *io)
 {
 	struct pread_io *p = container_of(io, struct pread_io, io);
 
-	if (!__atomic_sub_fetch(&p->file->users, 1, __ATOMIC_ACQ_REL)) {
-		close(p->file->fd);
-		free(p->file);
-	}
-	free(io->name);
+	io_file_put(p->file);
 	free(p);
 }
-
-static int pread_clone(struct pd_io *io, struct pd_io **clone);
 
 static const struct pd_io_ops pread_ops = {
 	.submit = pread_submit,
@@ -137,50 +166,16 @@ static const struct pd_io_ops pread_ops = {
 	.destroy = pread_destroy,
 };
 
-static int pread_clone(struct pd_io *io, struct pd_io **clone)
-{
-	struct pread_io *p = container_of(io, struct pread_io, io), *c = malloc(sizeof(*c));
-
-	*clone = NULL;
-	if (!c)
-		return -ENOMEM;
-	*c = *p;
-	c->done = (struct io_done){ NULL, NULL };
-	c->io.name = strdup(io->name);
-	if (!c->io.name) {
-		free(c);
-		return -ENOMEM;
-	}
-	__atomic_add_fetch(&p->file->users, 1, __ATOMIC_RELAXED);
-	*clone = &c->io;
-	return 0;
-}
-
-int io_pread_open(struct pd_io **io, const char *path, unsigned flags, struct pd_log *log)
+int io_pread_create(struct pd_io **io, struct io_file *file)
 {
 	struct pread_io *p = calloc(1, sizeof(*p));
-	struct file *f = calloc(1, sizeof(*f));
-	char *name = strdup(path);
-	int r = -ENOMEM;
 
-	if (!p || !f || !name)
-		goto bad;
-	r = io_file_open(path, flags, &p->io.nr_blocks, log);
-	if (r < 0)
-		goto bad;
-	*f = (struct file){ .fd = r, .users = 1 };
-	p->file = f;
-	p->io.ops = &pread_ops;
-	p->io.flags = flags;
-	if (!(fcntl(r, F_GETFL) & O_DIRECT))
-		p->io.flags |= PD_IO_BUFFERED;
-	p->io.depth = 1;
-	p->io.name = name;
+	*io = NULL;
+	if (!p)
+		return -ENOMEM;
+	p->file = io_file_get(file);
+	p->io = (struct pd_io){ .ops = &pread_ops, .nr_blocks = file->nr_blocks,
+				.flags = file->flags, .depth = 1, .name = file->path };
 	*io = &p->io;
 	return 0;
-bad:
-	free(name);
-	free(f);
-	free(p);
-	return r;
 }

@@ -115,3 +115,24 @@ int pd_io_open_ram(struct pd_io **io, uint64_t nr_blocks)
 	*io = &r->io;
 	return 0;
 }
+
+int io_ram_copy(struct pd_io **io, struct pd_io *from)
+{
+	static const uint8_t zeros[PD_BLOCK_SIZE];
+	uint8_t *buf = pd_io_buffer(1);
+	int r = buf ? pd_io_open_ram(io, from->nr_blocks) : -ENOMEM;
+	bool made = !r;
+
+	for (uint64_t b = 0; !r && b < from->nr_blocks; b++) {
+		r = pd_io_read(from, b, 1, buf);
+		if (!r && memcmp(buf, zeros, sizeof(zeros)))
+			r = pd_io_write(*io, b, 1, buf);
+	}
+	free(buf);
+	if (r) {
+		if (made)
+			pd_io_close(*io);
+		*io = NULL;
+	}
+	return r;
+}

@@ -50,25 +50,35 @@ static inline int pd_io_reap(struct pd_io *io, struct pd_io_req **done, unsigned
 	return io->ops->reap(io, done, max, wait);
 }
 
-/* engine-fault.c: takes @inner (closes it too). The n-th read, write or flush (1 is
- * the next; counted over all clones) fails with -EIO; with n = 0 nothing does. */
+/*
+ * Wrappers: each stands in front of @inner, which it owns from then on (not if it fails), and
+ * clones share what it counts. Requests go on to @inner one by one.
+ */
+
+/* engine-fault.c: the n-th read, write or flush fails with -EIO and is not carried out. 1 is the
+ * next one; all clones count together; with 0 nothing fails. */
 enum pd_fault { PD_FAULT_READ, PD_FAULT_WRITE, PD_FAULT_FLUSH, PD_FAULT_ANY };
 int pd_io_fault(struct pd_io **io, struct pd_io *inner);
 void pd_fault_arm(struct pd_io *io, enum pd_fault what, uint64_t nth);
 bool pd_fault_fired(const struct pd_io *io);
-/* Every read of @block fails until pd_fault_clear(). */
+/* Every read that touches @block fails until pd_fault_clear(). */
 int pd_fault_bad_block(struct pd_io *io, uint64_t block);
 void pd_fault_clear(struct pd_io *io);
 
-/* engine-crash.c: a disk with a volatile write cache over a RAM image. Keeps all writes
- * since the last flush; pd_crash_disk() makes a disk as a power cut after @nr_writes
- * writes could leave it: of the unflushed ones each is kept or lost by @seed, and the last
- * kept may be torn at a sector. */
+/*
+ * engine-crash.c: a disk with a volatile write cache. It remembers what @inner held and every
+ * block written since, so one run of an operation gives all the disks a power cut could leave.
+ *
+ * pd_crash_disk() makes, in memory, a disk as a cut after @nr_writes blocks could leave it: what
+ * was flushed by then is there; of the blocks written later each is kept or lost by @seed, and
+ * the last kept one may be torn at a sector. A flush that directly follows write @nr_writes was
+ * finished if @seed is even. Seed 0 keeps everything.
+ */
 int pd_io_crash(struct pd_io **io, struct pd_io *inner);
 uint64_t pd_crash_nr_writes(const struct pd_io *io);
 int pd_crash_disk(struct pd_io *io, uint64_t nr_writes, uint64_t seed, struct pd_io **disk);
 
-/* engine-trace.c: one line a request to @f ("R block nr", "W block nr", "F"). */
+/* engine-trace.c: one line a request to @file, a FILE *: "R block nr", "W block nr", "F". */
 int pd_io_trace(struct pd_io **io, struct pd_io *inner, void *file);
 
 #endif

@@ -1,21 +1,95 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What holds for any engine: opening by name, and reads and writes that wait. */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include "io/engine.h"
+#include <pdata/err.h>
+#include "base/util.h"
 #include "io/engines.h"
+
+static int open_plain(struct pd_io **io, const char *path, unsigned flags, const char *engine,
+		      struct pd_log *log)
+{
+	bool async = !strcmp(engine, "async");
+	struct io_file *file;
+	int r;
+
+	if (!async && strcmp(engine, "sync") && strcmp(engine, "spindle")) {
+		pd_log(log, PD_LOG_ERR, "there is no I/O engine '%s'", engine);
+		return -EINVAL;
+	}
+	r = io_file_open(&file, path, flags, log);
+	if (r)
+		return r;
+	if (!async || io_ring_create(io, file))
+		r = io_pread_create(io, file);
+	if (r)
+		pd_log(log, PD_LOG_ERR, "cannot open %s: %s", path, pd_strerror(r));
+	io_file_put(file);
+	return r;
+}
+
+static const char *const fault_names[] = {
+	[PD_FAULT_READ] = "fault-read-", [PD_FAULT_WRITE] = "fault-write-",
+	[PD_FAULT_FLUSH] = "fault-flush-", [PD_FAULT_ANY] = "fault-any-",
+};
+
+/* Puts the wrapper called @name in front of @io: trace, ram (a copy, thrown away) or fault-WHAT-N. */
+static int stack(struct pd_io **io, const char *name, size_t len)
+{
+	struct pd_io *top = NULL;
+	int r = -EINVAL;
+
+	if (len == strlen("trace") && !strncmp(name, "trace", len)) {
+		r = pd_io_trace(&top, *io, stderr);
+	} else if (len == strlen("ram") && !strncmp(name, "ram", len)) {
+		r = io_ram_copy(&top, *io);
+		if (!r)
+			pd_io_close(*io);
+	}
+	for (unsigned i = 0; !top && i < ARRAY_SIZE(fault_names); i++) {
+		size_t n = strlen(fault_names[i]);
+
+		if (len <= n || strncmp(name, fault_names[i], n) ||
+		    strspn(name + n, "0123456789") != len - n)
+			continue;
+		r = pd_io_fault(&top, *io);
+		if (!r)
+			pd_fault_arm(top, (enum pd_fault)i, strtoull(name + n, NULL, 10));
+	}
+	if (!r)
+		*io = top;
+	return r;
+}
 
 int pd_io_open(struct pd_io **io, const char *path, unsigned flags, const char *engine,
 	       struct pd_log *log)
 {
+	const char *plain = engine ? strrchr(engine, ':') : NULL, *end, *begin;
+	int r;
+
 	*io = NULL;
-	if (!engine || !strcmp(engine, "sync") || !strcmp(engine, "spindle") ||
-	    !strcmp(engine, "async"))
-		return io_pread_open(io, path, flags, log);
-	pd_log(log, PD_LOG_ERR, "there is no I/O engine '%s'", engine);
-	return -EINVAL;
+	if (plain && !(flags & PD_IO_STACKED)) {
+		pd_log(log, PD_LOG_ERR, "there is no I/O engine '%s'", engine);
+		return -EINVAL;
+	}
+	r = open_plain(io, path, flags, plain ? plain + 1 : engine ? engine : "sync", log);
+	/* The last name is the innermost. */
+	for (end = plain; !r && end; end = begin > engine ? begin - 1 : NULL) {
+		for (begin = end; begin > engine && begin[-1] != ':'; begin--)
+			;
+		r = stack(io, begin, (size_t)(end - begin));
+		if (r)
+			pd_log(log, PD_LOG_ERR, "cannot put '%.*s' in front of %s: %s",
+			       (int)(end - begin), begin, path, pd_strerror(r));
+	}
+	if (r) {
+		pd_io_close(*io);
+		*io = NULL;
+	}
+	return r;
 }
 
 int pd_io_clone(struct pd_io *io, struct pd_io **clone)

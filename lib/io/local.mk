@@ -4,10 +4,16 @@ pdata_include_HEADERS += \
 	include/pdata/io.h \
 	include/pdata/log.h
 libpdata_all_la_SOURCES += \
+	io/engine-crash.c \
+	io/engine-fault.c \
 	io/engine-pread.c \
 	io/engine-ram.c \
+	io/engine-trace.c \
+	io/engine-uring.c \
 	io/engine.h \
 	io/engines.h \
 	io/io.c \
 	io/stream.c \
-	io/stream.h
+	io/stream.h \
+	io/wrap.c
+EXTRA_DIST += io/README

@@ -11,6 +11,7 @@
 #define CACHED_CHUNK 64u	/* blocks: what the processor's cache still holds when it is looked at */
 #define DIRECT_CHUNK 256u	/* blocks: large enough for a disk */
 #define MAX_GAP 8u		/* blocks not wanted that are read along rather than skipped */
+#define MAX_PIECES 4u		/* pieces a worker has under way where the engine does not wait */
 #define BLOCKS_A_THREAD 128u	/* fewer than these are not worth a thread */
 
 struct stream {
@@ -86,36 +87,106 @@ static void tell(struct stream *s)
 	p->update(p->ctx, s->what, done, s->nr_blocks);
 }
 
-static void work(void *ctx, unsigned worker)
+/* The pieces of one worker. */
+struct pieces {
+	struct pd_io *io;
+	unsigned nr, nr_idle, nr_failed, under_way;
+	struct pd_io_req req[MAX_PIECES];
+	struct pd_io_req *idle[MAX_PIECES], *failed[MAX_PIECES];
+};
+
+static int hand_out(struct stream *s, unsigned worker, const struct pd_io_req *req)
 {
-	struct stream *s = ctx;
-	struct pd_io *io = s->io;
-	uint8_t *buf = pd_io_buffer((uint32_t)min_t(uint64_t, s->chunk, s->set->nr));
-	uint64_t begin;
-	uint32_t nr;
 	int r = 0;
 
-	if (!buf || (worker && pd_io_clone(s->io, &io))) {
-		stop(s, -ENOMEM);
-		free(buf);
-		return;
+	for (uint32_t i = 0; !r && i < req->nr; i++)
+		if (bits_test(s->set, req->block + i))
+			r = s->fn(s->ctx, worker, req->block + i,
+				  (uint8_t *)req->buf + (size_t)i * PD_BLOCK_SIZE, 0);
+	return r;
+}
+
+/* Puts idle pieces under way as long as there is something to read. */
+static void submit_pieces(struct stream *s, struct pieces *p)
+{
+	while (p->nr_idle) {
+		struct pd_io_req *req = p->idle[p->nr_idle - 1];
+
+		req->nr = next_chunk(s, &req->block);
+		if (!req->nr)
+			return;
+		p->nr_idle--;
+		req->result = -EIO;
+		if (req->block + req->nr <= p->io->nr_blocks)
+			req->result = pd_io_submit(p->io, &req, 1);
+		if (req->result)
+			p->failed[p->nr_failed++] = req;
+		else
+			p->under_way++;
 	}
-	while (!r && (nr = next_chunk(s, &begin))) {
-		if (pd_io_read(io, begin, nr, buf)) {
-			r = one_by_one(s, io, worker, begin, nr, buf);
-		} else {
-			for (uint32_t i = 0; !r && i < nr; i++)
-				if (bits_test(s->set, begin + i))
-					r = s->fn(s->ctx, worker, begin + i,
-						  buf + (size_t)i * PD_BLOCK_SIZE, 0);
+}
+
+/* Waits for one piece; what it holds goes to @fn. */
+static int reap_piece(struct stream *s, struct pieces *p, unsigned worker)
+{
+	struct pd_io_req *req;
+	int r = pd_io_reap(p->io, &req, 1, true);
+
+	if (r <= 0)
+		return r ? r : -EIO;
+	p->under_way--;
+	if (req->result) {
+		p->failed[p->nr_failed++] = req;
+		return 0;
+	}
+	p->idle[p->nr_idle++] = req;
+	return hand_out(s, worker, req);
+}
+
+static int read_pieces(struct stream *s, struct pieces *p, unsigned worker)
+{
+	int r = 0;
+
+	while (!r) {
+		submit_pieces(s, p);
+		if (p->under_way)
+			r = reap_piece(s, p, worker);
+		else if (!p->nr_failed)
+			break;
+		/* Single reads wait for their own end: nothing else may be under way. */
+		while (!r && !p->under_way && p->nr_failed) {
+			struct pd_io_req *req = p->failed[--p->nr_failed];
+
+			r = one_by_one(s, p->io, worker, req->block, req->nr, req->buf);
+			p->idle[p->nr_idle++] = req;
 		}
 		if (!worker)
 			tell(s);
 	}
+	while (p->under_way && pd_io_reap(p->io, p->failed, 1, true) > 0)
+		p->under_way--;
+	return r;
+}
+
+static void work(void *ctx, unsigned worker)
+{
+	struct stream *s = ctx;
+	struct pieces p = { .io = s->io, .nr = s->io->depth > 1 ? MAX_PIECES : 1 };
+	uint32_t chunk = (uint32_t)min_t(uint64_t, s->chunk, s->set->nr);
+	uint8_t *buf = pd_io_buffer(p.nr * chunk);
+	int r = -ENOMEM;
+
+	if (buf && (!worker || !pd_io_clone(s->io, &p.io))) {
+		for (unsigned i = 0; i < p.nr; i++) {
+			p.req[i].buf = buf + (size_t)i * chunk * PD_BLOCK_SIZE;
+			p.idle[p.nr_idle++] = &p.req[i];
+		}
+		r = read_pieces(s, &p, worker);
+		if (worker)
+			pd_io_close(p.io);
+	}
 	if (r)
 		stop(s, r);
-	if (worker)
-		pd_io_close(io);
 	free(buf);
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The big read path: a set of blocks in, each of them once, in disk order, to
- * worker threads; or a list of blocks in an order of its own, read ahead.
+ * The big read path: a set of blocks in, each of them once, in disk order, to worker threads.
  */
 #ifndef PD_IO_STREAM_H
 #define PD_IO_STREAM_H
@@ -32,22 +31,5 @@ int stream_blocks(struct pd_io *io, const struct bits *set, const struct pd_run 
 
 /** stream_nr_threads() - how many workers stream_blocks() will use with @run for @nr_blocks blocks. */
 unsigned stream_nr_threads(const struct pd_run *run, uint64_t nr_blocks);
-
-/**
- * struct stream_list - blocks read in the caller's order with read-ahead.
- *
- * stream_list_next() gives the next block of the list in order. The list is
- * produced in batches by @more, which fills up to @max block numbers and returns how
- * many (0: the end). Neighbours in the list that lie next to each other on disk become one read;
- * up to 4 MiB are read ahead on a thread of its own.
- */
-struct stream_list;
-
-int stream_list_create(struct stream_list **s, struct pd_io *io,
-		       unsigned (*more)(void *ctx, uint64_t *blocks, unsigned max), void *ctx);
-/* 0: @*data holds block @*block until the next call; 1: the end; -errno: that block cannot be
- * read (the next call goes on after it). */
-int stream_list_next(struct stream_list *s, uint64_t *block, const void **data);
-void stream_list_destroy(struct stream_list *s);
 
 #endif

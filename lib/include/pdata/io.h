@@ -22,6 +22,7 @@ enum pd_io_flags {
 	PD_IO_SHARED	= 1 << 1,	/* block device: open without O_EXCL (live metadata) */
 	PD_IO_DIRECT	= 1 << 2,	/* O_DIRECT on files too; block devices always use it */
 	PD_IO_BUFFERED	= 1 << 3,	/* no O_DIRECT on block devices */
+	PD_IO_STACKED	= 1 << 4,	/* @engine may name wrappers too: "trace:async" */
 };
 
 /**
@@ -29,7 +30,10 @@ enum pd_io_flags {
  * @path:   block device or regular file that exists; it is never created or resized.
  * @flags:  of enum pd_io_flags.
  * @engine: "sync", "spindle" (both pread), "async" (io_uring, else pread), or NULL
- *          for the default (pread).
+ *          for the default (pread). With PD_IO_STACKED wrappers for development may stand in
+ *          front, outermost first, each with a colon: "trace" (a line a request on stderr), "ram"
+ *          (a copy in memory; what is written to it is lost), "fault-read-N", "fault-write-N",
+ *          "fault-flush-N", "fault-any-N" (the N-th of these fails).
  *
  * Messages are the fixed texts of the command line contract. A block device is
  * opened with O_EXCL unless PD_IO_SHARED.
