@@ -432,7 +432,8 @@ static void check_index_keys(struct scan *s, struct data_sm *sm)
 			struct pd_finding f = {
 				.problem = PD_PR_SM_INDEX, .place = PD_AT_DATA_SM, .has_range = true,
 				.begin = want * ENTRIES_PER_BITMAP, .block = PD_NO_BLOCK,
-				.end = min_t(uint64_t, key, nr_groups) * ENTRIES_PER_BITMAP,
+				.end = min_t(uint64_t, min_t(uint64_t, key, nr_groups) *
+					      ENTRIES_PER_BITMAP, sm->nr_blocks),
 			};
 
 			damage_add(s->damage, &f);

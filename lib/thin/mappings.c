@@ -389,7 +389,7 @@ static int tell_leaf(struct telling *t, uint64_t block)
 static int tell_node(struct telling *t, uint64_t block, uint64_t end, unsigned depth)
 {
 	struct mappings *m = t->m;
-	const struct slot *slot = &m->s->slots.slot[block];
+	struct slot *slot = &m->s->slots.slot[block];
 	struct child buf[INTERNAL_MAX_ENTRIES];
 	const struct child *c;
 	int height = -1, r = 0;
@@ -406,6 +406,7 @@ static int tell_node(struct telling *t, uint64_t block, uint64_t end, unsigned d
 		tell(t, c ? PD_PR_TREE_DEPTH : PD_PR_BLOCK_IO, slot->first, end, block);
 		return 0;
 	}
+	slot->flags |= SLOT_ACTIVE;
 	for (unsigned i = 0; !r && i < slot->nr; i++) {
 		uint64_t hi = i + 1 < slot->nr ? c[i + 1].key : end;
 		enum pd_problem p = child_problem(m, c[i].block, c[i].key,
@@ -419,6 +420,7 @@ static int tell_node(struct telling *t, uint64_t block, uint64_t end, unsigned d
 		if (m->s->slots.slot[c[i].block].flags & (SLOT_DAMAGED | SLOT_ODD))
 			r = tell_node(t, c[i].block, hi, depth + 1);
 	}
+	slot->flags = (uint8_t)(slot->flags & ~SLOT_ACTIVE);
 	return r;
 }
 

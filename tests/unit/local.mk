@@ -9,5 +9,8 @@ unit_unit_SOURCES = \
 	unit/main.c \
 	unit/suites.h \
 	unit/unit.h \
+	unit/damage.c \
+	unit/slots.c \
+	unit/thin-check.c \
 	unit/thin-dump.c \
 	unit/xml-writer.c

@@ -2,5 +2,8 @@
 /* All files of unit tests, in the order they run. */
 #define UNIT_SUITES(X)	\
 	X(xml_writer)	\
+	X(damage)	\
+	X(slots)	\
+	X(thin_check)	\
 	X(thin_dump)	\
 	/* the end */
