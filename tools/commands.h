@@ -4,6 +4,7 @@
 	X(cache_metadata_size)	\
 	X(thin_check)		\
 	X(thin_dump)		\
+	X(thin_repair)		\
 	X(thin_restore)		\
 	/* the end */
 

@@ -14,15 +14,20 @@ libpdata_all_la_SOURCES += \
 	thin/elements.c \
 	thin/elements.h \
 	thin/emit.c \
+	thin/generations.c \
 	thin/human.c \
 	thin/mappings.c \
 	thin/mappings.h \
 	thin/names.c \
 	thin/names.h \
+	thin/orphans.c \
 	thin/plan.c \
 	thin/plan.h \
 	thin/records.h \
+	thin/repair.c \
 	thin/restore.c \
+	thin/salvage.c \
+	thin/salvage.h \
 	thin/superblock.c \
 	thin/text.h \
 	thin/xml-write.c

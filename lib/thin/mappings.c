@@ -310,7 +310,7 @@ static int fold(struct mappings *m, uint64_t block, unsigned depth)
 }
 
 /* A root: no range, no minimal fill, and an empty leaf is an empty tree. */
-static enum pd_problem root_problem(struct mappings *m, uint64_t root)
+enum pd_problem mappings_root_problem(struct mappings *m, uint64_t root)
 {
 	enum pd_problem p = child_problem(m, root, 0, 0, -1);
 
@@ -328,7 +328,7 @@ int mappings_fold(struct mappings *m, uint64_t root, bool count, struct mappings
 		if (count)
 			scan_ref(m->s, root);
 	}
-	if (r || root_problem(m, root)) {
+	if (r || mappings_root_problem(m, root)) {
 		m->s->incomplete = true;
 		return r;
 	}
@@ -346,6 +346,8 @@ int mappings_fold(struct mappings *m, uint64_t root, bool count, struct mappings
 struct telling {
 	struct mappings *m;
 	uint64_t dev;
+	mappings_lost_fn lost;		/* or NULL: findings are made */
+	void *ctx;
 };
 
 /* What many devices share is told again for each, but not without end. */
@@ -354,14 +356,18 @@ static bool told_enough(struct telling *t)
 	return t->m->nr_told++ >= MAX_TOLD;
 }
 
-static void tell(struct telling *t, enum pd_problem p, uint64_t begin, uint64_t end, uint64_t block)
+static int tell(struct telling *t, enum pd_problem p, uint64_t begin, uint64_t end, uint64_t block,
+		int height)
 {
 	struct pd_finding f = {
 		.problem = p, .place = PD_AT_MAPPINGS, .snap = t->m->s->snap, .has_key = true,
 		.key = t->dev, .has_range = true, .begin = begin, .end = end, .block = block,
 	};
 
+	if (t->lost)
+		return t->lost(t->ctx, p, begin, end, block, height);
 	damage_add(t->m->s->damage, &f);
+	return 0;
 }
 
 static int tell_leaf(struct telling *t, uint64_t block)
@@ -369,6 +375,8 @@ static int tell_leaf(struct telling *t, uint64_t block)
 	struct mappings *m = t->m;
 	const struct node_header *n = m->s->slots.buf;
 
+	if (t->lost)
+		return 0;
 	if (pd_io_read(m->s->io, block, 1, m->s->slots.buf))
 		return -EIO;
 	if (block_kind(n) != KIND_NODE || node_check(n, sizeof(le64)))
@@ -380,8 +388,8 @@ static int tell_leaf(struct telling *t, uint64_t block)
 					  mapping_block(v) >= m->nr_data_blocks;
 
 			if (bad)
-				tell(t, pass ? PD_PR_MAPPING_TIME : PD_PR_MAPPING_DATA_BLOCK,
-				     node_key(n, i), node_key(n, i) + 1, block);
+				(void)tell(t, pass ? PD_PR_MAPPING_TIME : PD_PR_MAPPING_DATA_BLOCK,
+				     node_key(n, i), node_key(n, i) + 1, block, 0);
 		}
 	return 0;
 }
@@ -403,8 +411,7 @@ static int tell_node(struct telling *t, uint64_t block, uint64_t end, unsigned d
 		return slot->flags & SLOT_ODD ? tell_leaf(t, block) : 0;
 	c = slots_children(&m->s->slots, block, buf);
 	if (!c || depth + 1 >= MAX_TREE_DEPTH) {
-		tell(t, c ? PD_PR_TREE_DEPTH : PD_PR_BLOCK_IO, slot->first, end, block);
-		return 0;
+		return tell(t, c ? PD_PR_TREE_DEPTH : PD_PR_BLOCK_IO, slot->first, end, block, -1);
 	}
 	slot->flags |= SLOT_ACTIVE;
 	for (unsigned i = 0; !r && i < slot->nr; i++) {
@@ -413,7 +420,7 @@ static int tell_node(struct telling *t, uint64_t block, uint64_t end, unsigned d
 						  i + 1 < slot->nr ? hi : 0, height);
 
 		if (p) {
-			tell(t, p, c[i].key, hi, c[i].block);
+			r = tell(t, p, c[i].key, hi, c[i].block, slot->height - 1);
 			continue;
 		}
 		height = m->s->slots.slot[c[i].block].height;
@@ -424,16 +431,56 @@ static int tell_node(struct telling *t, uint64_t block, uint64_t end, unsigned d
 	return r;
 }
 
+static int tell_root(struct telling *t, uint64_t root)
+{
+	enum pd_problem p = mappings_root_problem(t->m, root);
+
+	return p ? tell(t, p, 0, 0, root, -1) : tell_node(t, root, 0, 0);
+}
+
 int mappings_tell(struct mappings *m, uint64_t dev, uint64_t root)
 {
-	struct telling t = { m, dev };
-	enum pd_problem p = root_problem(m, root);
+	struct telling t = { .m = m, .dev = dev };
 
-	if (p) {
-		tell(&t, p, 0, 0, root);
-		return 0;
+	return tell_root(&t, root);
+}
+
+int mappings_each_lost(struct mappings *m, uint64_t root, mappings_lost_fn fn, void *ctx)
+{
+	struct telling t = { .m = m, .lost = fn, .ctx = ctx };
+
+	return tell_root(&t, root);
+}
+
+uint64_t mappings_highest_key(struct mappings *m, uint64_t block)
+{
+	return highest_key(m, &m->s->slots.slot[block]);
+}
+
+bool mappings_leaf_is_wide(const struct slot *slot)
+{
+	return is_leaf(slot) && slot->flags & SLOT_WIDE;
+}
+
+void mappings_unfold(struct mappings *m)
+{
+	struct child buf[INTERNAL_MAX_ENTRIES];
+
+	for (uint64_t b = 0; b < m->s->slots.nr_blocks; b++) {
+		struct slot *slot = &m->s->slots.slot[b];
+		const struct child *c;
+
+		if (slot->state == SLOT_UNREAD)
+			continue;
+		slot->refs = 0;
+		if (!(slot->flags & SLOT_FOLDED))
+			continue;
+		slot->flags &= SLOT_LEAF | SLOT_LATE | SLOT_WIDE;
+		slot->height = 0;
+		c = slot->flags & SLOT_LEAF ? NULL : slots_children(&m->s->slots, b, buf);
+		if (c && slot->nr)
+			slot->last = c[slot->nr - 1].key;
 	}
-	return tell_node(&t, root, 0, 0);
 }
 
 static int take_back(void *ctx, unsigned worker, uint64_t block, const void *data, int err)

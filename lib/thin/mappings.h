@@ -31,11 +31,31 @@ struct mappings_sum {
 	bool odd;		/* values out of bounds, or from the future */
 };
 
+/* Why @root cannot be a device's tree; PD_PR_NONE if it can. */
+enum pd_problem mappings_root_problem(struct mappings *m, uint64_t root);
+
 /* Folds the tree below @root and counts the references in it; with @count the root's own too. */
 int mappings_fold(struct mappings *m, uint64_t root, bool count, struct mappings_sum *sum);
 
 /* Adds the findings of a device whose fold was damaged or odd. */
 int mappings_tell(struct mappings *m, uint64_t dev, uint64_t root);
+
+/*
+ * Each place below @root (its own included) whose block is lost, in key order: keys [begin, end) with end
+ * 0 for no bound, the block it names, and its height if the readable ones beside it tell, else -1.
+ */
+typedef int (*mappings_lost_fn)(void *ctx, enum pd_problem p, uint64_t begin, uint64_t end,
+				uint64_t block, int height);
+int mappings_each_lost(struct mappings *m, uint64_t root, mappings_lost_fn fn, void *ctx);
+
+/* The highest key below a node that was folded. */
+uint64_t mappings_highest_key(struct mappings *m, uint64_t block);
+
+/* Does this leaf name data blocks beyond the end? */
+bool mappings_leaf_is_wide(const struct slot *slot);
+
+/* As before any fold, so that one may fold again after slots were edited. References are 0. */
+void mappings_unfold(struct mappings *m);
 
 /* Takes back what was counted for leaves that no tree reaches. */
 int mappings_settle(struct mappings *m);

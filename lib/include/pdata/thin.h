@@ -123,6 +123,65 @@ int pd_thin_dump(struct pd_io *io, const struct pd_thin_dump_opts *o, const stru
 /* ---- Restore ---- */
 
 /**
+ * struct pd_thin_repair_opts - all zero saves what can be saved.
+ * @size:          sizeof(struct pd_thin_repair_opts)
+ * @overrides:     numbers to use instead of the superblock's
+ * @dry_run:       nothing is written: only what would be saved is found out
+ * @generation:    with @has_generation: the index block of the generation to take
+ * @report:        gets the report, one JSON object; NULL for none
+ */
+struct pd_thin_repair_opts {
+	size_t size;
+	struct pd_thin_overrides overrides;
+	bool dry_run;
+	bool has_generation;
+	uint64_t generation;
+	const struct pd_sink *report;
+};
+
+/**
+ * struct pd_thin_repair_result - what was saved.
+ * @nr_devices:    devices in the result
+ * @nr_kept:       mappings in it
+ * @nr_lost:       mappings that the details speak of and that are not
+ * @nr_suspect:    devices that may hold stale mappings
+ * @nr_ambiguous:  nodes that are live and could not be placed
+ * @nr_needed:     metadata blocks an output must have (dry runs; else 0 if it was not asked)
+ * @lossy:         anything was lost, suspect or ambiguous
+ */
+struct pd_thin_repair_result {
+	uint64_t nr_devices;
+	uint64_t nr_kept, nr_lost;
+	uint64_t nr_suspect, nr_ambiguous;
+	uint64_t nr_needed;
+	bool lossy;
+};
+
+/**
+ * pd_thin_repair() - what can be saved of damaged metadata, as new metadata.
+ * @in:  never written to.
+ * @out: overwritten, in the order of pd_thin_restore(); NULL with @o->dry_run. It is not touched
+ *       before it is known what will be written and that it fits.
+ *
+ * No mapping is invented; what is in doubt is left out and told. The log gets a line for everything
+ * that is lost, and nothing if nothing is.
+ *
+ * Return: 0 if anything was saved, or there was nothing to lose; -EUCLEAN if nothing could be,
+ *         -EINVAL if a number must be given (the log says which), -ENOSPC if @out is too small,
+ *         -ENOMEM, -EIO.
+ * Memory: at most 128 MiB, 1/64 of the metadata and a byte a data block.
+ */
+int pd_thin_repair(struct pd_io *in, struct pd_io *out, const struct pd_thin_repair_opts *o,
+		   const struct pd_run *run, struct pd_thin_repair_result *res);
+
+/**
+ * pd_thin_repair_dump() - the same as text, as pd_thin_dump() writes it; @o->dry_run is not used.
+ */
+int pd_thin_repair_dump(struct pd_io *in, const struct pd_thin_repair_opts *o,
+			const struct pd_thin_dump_opts *dump, const struct pd_run *run,
+			const struct pd_sink *out, struct pd_thin_repair_result *res);
+
+/**
  * struct pd_thin_restore_opts - all zero restores what the text says.
  * @size:      sizeof(struct pd_thin_restore_opts)
  * @overrides: numbers to use instead of the text's

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What repair may keep, and how it decides.
+ *
+ * *Live* is what the last commit before the damage reaches. A valid block need not be live: most
+ * devices hold whole older generations. What proves a block live that nothing reaches any more (an
+ * *orphan*) is its count in the metadata space map, which exceeds the references found: its
+ * *residual*. An orphan goes where it alone fits; what fits several places is told, not placed.
+ */
+#ifndef PD_THIN_SALVAGE_H
+#define PD_THIN_SALVAGE_H
+
+#include "thin/dump.h"
+#include "thin/mappings.h"
+
+enum details_source { FROM_DETAILS, FROM_UPPER_TREE };
+
+struct salvage_device {
+	struct thin_device_record details;
+	uint64_t root;
+	bool has_root, has_details;
+	bool suspect;		/* all of it can be read, yet it is not what the details say */
+	uint64_t nr_kept;
+};
+
+/* A place whose node cannot be read; or a device whose root nobody names. */
+struct lost_place {
+	uint64_t block;		/* what the place names; 0: nothing */
+	uint64_t begin, end;	/* its keys; end 0: no bound */
+	int height;		/* -1: not known */
+	unsigned dev;		/* index into devices; UINT32_MAX: only in the metadata snapshot */
+	bool rootless;
+};
+
+struct orphan {
+	uint64_t block;
+	uint64_t first, last;	/* keys */
+	uint64_t nr_entries;
+	uint64_t nr_lost_leaves;	/* places below it */
+	uint64_t residual;
+	unsigned height;
+	unsigned nr_fits;
+	bool placed;
+};
+
+struct salvage {
+	struct pd_io *io;
+	const struct pd_run *run;
+	struct thin_superblock sb;	/* the live one, or one made up from a generation */
+	struct damage damage;		/* found on the way */
+	struct damage loss;		/* what is lost in the end */
+	struct scan s;
+	struct metadata_sm metadata;
+	struct data_sm data;
+	struct mappings m;
+	struct tree_walk upper, details, overflow;
+	struct salvage_device *devices;
+	unsigned nr_devices;
+	struct lost_place *lost;
+	size_t nr_lost, max_lost;
+	struct orphan *orphans;
+	size_t nr_orphans, max_orphans;
+	bool sound;			/* nothing is lost: trees agree and hold what they say */
+	bool doubt;			/* places for orphans may exist that nobody can see */
+	uint32_t newest_time;		/* of all mappings, once looked for */
+};
+
+/*
+ * generations.c: where to begin. The live superblock if it can be believed, else one made up from
+ * what is on the device and from @o. @*source: static text for the report. 0, -EUCLEAN, -EINVAL after
+ * a message.
+ */
+int thin_find_superblock(struct pd_io *in, const struct pd_thin_repair_opts *o,
+			 const struct pd_run *run, struct thin_superblock *sb, const char **source);
+
+/* Finds out what is there below @sv->sb, places orphans, and leaves devices and edited slots. 0, -ENOMEM,
+ * -EIO, -EUCLEAN if nothing can be placed though there is something. */
+int salvage_run(struct salvage *sv);
+int salvage_init(struct salvage *sv, struct pd_io *io, const struct pd_run *run,
+		 const struct thin_superblock *sb);
+void salvage_exit(struct salvage *sv);
+
+/* Stored count of @b in the metadata space map; 0 if that part of the map is lost. */
+uint64_t salvage_stored(const struct salvage *sv, uint64_t b);
+
+/* orphans.c: everything on the device is read, orphans are found and placed. */
+int salvage_orphans(struct salvage *sv);
+
+#endif

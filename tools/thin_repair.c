@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* thin_repair: what can be saved of a pool's damaged metadata, as new metadata. */
+#include <errno.h>
+#include <inttypes.h>
+#include <pdata/thin.h>
+#include "tools/frame.h"
+
+struct args {
+	const char *input, *output, *report;
+	uint64_t transaction_id, nr_data_blocks, generation;
+	uint32_t data_block_size;
+	bool has_transaction_id, has_data_block_size, has_nr_data_blocks, has_generation;
+	bool strict, dry_run;
+};
+
+static const struct opt opts[] = {
+	OPT_STR('i', "input", "FILE", args, input, OPT_REQUIRED, "Damaged metadata device or file; only read"),
+	OPT_STR('o', "output", "FILE", args, output, 0, "Metadata device or file to overwrite"),
+	OPT_U64(0, "transaction-id", "N", args, transaction_id, has_transaction_id,
+		"Transaction id to write instead of what is found"),
+	OPT_U32(0, "data-block-size", "SECTORS", args, data_block_size, has_data_block_size,
+		"Data block size to write instead of what is found"),
+	OPT_U64(0, "nr-data-blocks", "N", args, nr_data_blocks, has_nr_data_blocks,
+		"Number of data blocks to write instead of what is found"),
+	OPT_FLAG(0, "dry-run", args, dry_run, "Write nothing; print what would be saved"),
+	OPT_FLAG(0, "strict", args, strict, "Fail if anything is lost or in doubt"),
+	OPT_STR(0, "report", "FILE", args, report, 0, "Write what is kept and lost to FILE, as JSON"),
+	OPT_U64(0, "generation", "BLOCKNR", args, generation, has_generation,
+		"Take this generation, which the report names by its index block"),
+	OPT_END
+};
+
+static void print_result(const struct pd_thin_repair_result *res)
+{
+	printf("devices: %" PRIu64 "\nmappings kept: %" PRIu64 "\nmappings lost: %" PRIu64
+	       "\nmetadata blocks needed: %" PRIu64 "\n",
+	       res->nr_devices, res->nr_kept, res->nr_lost, res->nr_needed);
+}
+
+static int run(struct frame *f, void *v)
+{
+	const struct args *a = v;
+	struct pd_thin_repair_opts o = {
+		.size = sizeof(o),
+		.overrides = {
+			.has_transaction_id = a->has_transaction_id,
+			.has_data_block_size = a->has_data_block_size,
+			.has_nr_data_blocks = a->has_nr_data_blocks,
+			.transaction_id = a->transaction_id,
+			.data_block_size = a->data_block_size,
+			.nr_data_blocks = a->nr_data_blocks,
+		},
+		.dry_run = a->dry_run,
+		.has_generation = a->has_generation,
+		.generation = a->generation,
+	};
+	struct pd_thin_repair_result res = { .nr_devices = 0 };
+	struct pd_io *in = NULL, *out = NULL;
+	struct text_out *report = NULL;
+	struct pd_sink sink = { .write = text_write };
+	int r;
+
+	if (!a->output && !a->dry_run) {
+		fprintf(stderr, "error: the following required arguments were not provided:\n"
+			"  --output <FILE>\n");
+		return EXIT_USAGE;
+	}
+	r = open_input(f, a->input, 0, &in);
+	if (!r && !a->dry_run)
+		r = open_output(f, a->output, a->input, &out);
+	if (!r && a->report) {
+		report = text_create(f, a->report);
+		sink.ctx = report;
+		o.report = &sink;
+		r = report ? 0 : EXIT_BAD;
+	}
+	if (!r) {
+		if (out)
+			signals_guard(f, a->output);
+		r = pd_thin_repair(in, out, &o, &f->run, &res) ? EXIT_BAD : EXIT_CLEAN;
+		if (out)
+			signals_release();
+		if (!r && a->dry_run && !f->quiet)
+			print_result(&res);
+		if (!r && a->strict && res.lossy)
+			r = EXIT_BAD;
+	}
+	if (report) {
+		int closed = text_close(f, report, true);
+
+		r = r ? r : closed;
+	}
+	pd_io_close(out);
+	pd_io_close(in);
+	return r;
+}
+
+const struct command thin_repair_cmd = {
+	.name = "thin_repair",
+	.about = "Saves what can be saved of damaged thin pool metadata",
+	.opts = opts,
+	.args_size = sizeof(struct args),
+	.takes_quiet = true,
+	.ignores_operand = true,
+	.run = run,
+};
