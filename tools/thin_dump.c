@@ -15,7 +15,8 @@ struct args {
 	bool snap_block_given;
 	uint32_t *dev_ids;
 	unsigned nr_dev_ids;
-	uint64_t transaction_id, nr_data_blocks;
+	uint64_t transaction_id, nr_data_blocks, generation;
+	bool has_generation;
 	uint32_t data_block_size;
 	bool has_transaction_id, has_data_block_size, has_nr_data_blocks;
 };
@@ -95,6 +96,8 @@ static const struct opt opts[] = {
 		"Data block size to write instead of the superblock's"),
 	OPT_U64(0, "nr-data-blocks", "N", args, nr_data_blocks, has_nr_data_blocks,
 		"Number of data blocks to write instead of the superblock's"),
+	OPT_U64(0, "generation", "BLOCKNR", args, generation, has_generation,
+		"With --repair: take this generation, as thin_repair does"),
 	OPT_ARG("INPUT", args, input, OPT_REQUIRED, "Metadata device or file"),
 	OPT_END
 };
@@ -137,7 +140,17 @@ static int dump(struct frame *f, const struct args *a)
 	}
 	sink.ctx = out;
 	o.final_newline = text_is_tty(out);
-	r = pd_thin_dump(io, &o, &f->run, &sink);
+	if (a->repair) {
+		struct pd_thin_repair_opts repair = {
+			.size = sizeof(repair), .overrides = o.overrides,
+			.has_generation = a->has_generation, .generation = a->generation,
+		};
+		struct pd_thin_repair_result res;
+
+		r = pd_thin_repair_dump(io, &repair, &o, &f->run, &sink, &res);
+	} else {
+		r = pd_thin_dump(io, &o, &f->run, &sink);
+	}
 	if (r == -ENOMEM)
 		fail(f, "out of memory");
 	pd_io_close(io);
@@ -153,8 +166,8 @@ static int run(struct frame *f, void *v)
 	if (f->numeric_operand_given && (!a->metadata_snap || a->snap_block_given))
 		r = usage_error(f, "unexpected argument '%llu' found",
 				(unsigned long long)f->numeric_operand);
-	else if (a->repair)
-		r = usage_error(f, "this version has no --repair; it dumps intact metadata alone");
+	else if (a->has_generation && !a->repair)
+		r = usage_error(f, "--generation is for --repair");
 	else {
 		if (f->numeric_operand_given) {
 			a->snap_block_given = true;
