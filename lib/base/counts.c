@@ -129,6 +129,7 @@ void counts_spill(struct counts *c, uint64_t i, unsigned nr)
 		if (nibble(__atomic_load_n(word, __ATOMIC_RELAXED), i) < 8)
 			continue;
 		__atomic_fetch_sub(word, 8 * one, __ATOMIC_RELAXED);
+		c->any_high = true;
 		*high += one;
 		if (nibble(*high, i) > HIGH_MOVE) {
 			*high -= HIGH_MOVE * one;
@@ -166,7 +167,8 @@ uint64_t counts_get(const struct counts *c, uint64_t i)
 	if (!word)
 		return 0;
 	rest = rest_of(c, i);
-	return nibble(*word, i) + 8 * nibble(*high_word(c, i), i) + (rest ? rest->n : 0);
+	return nibble(*word, i) + (c->any_high ? 8 * nibble(*high_word(c, i), i) : 0) +
+	       (rest ? rest->n : 0);
 }
 
 /* 16 nibbles that hold two bits each, to 32 bits. */
@@ -180,11 +182,16 @@ static uint64_t squeeze(uint64_t x)
 
 bool counts_entries(const struct counts *c, uint64_t i, uint64_t *entries)
 {
-	const uint64_t *low = counts_word(c, i), *high = high_word(c, i);
+	const uint64_t *low = counts_word(c, i);
 	uint64_t both = 0;
 
-	if (high[0] | high[1])
-		return false;
+	/* Even reading memory that was never touched costs a fault a page. */
+	if (c->any_high) {
+		const uint64_t *high = high_word(c, i);
+
+		if (high[0] | high[1])
+			return false;
+	}
 	for (unsigned k = 0; k < 2; k++) {
 		const uint64_t fours = 0x4444444444444444ull;
 		uint64_t x = low[k];

@@ -29,6 +29,7 @@ struct counts {
 	uint64_t *high;
 	size_t plane_len, group_len;	/* bytes */
 	pthread_mutex_t lock;	/* high and the table */
+	bool any_high;		/* something stands in high */
 	struct counts_rest *rest;
 	size_t nr_rest, max_rest;
 	bool lost;		/* no memory for the table: some count is too low */

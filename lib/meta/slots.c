@@ -14,8 +14,10 @@ struct reading {
 	void *ctx;
 };
 
+#define MANY_BLOCKS 16384u	/* from here on large pages pay */
+
 /* Reserved at once, committed by the system where it is touched. */
-static void *reserve(uint64_t nr, size_t size)
+static void *reserve(uint64_t nr, size_t size, bool huge)
 {
 	void *p;
 
@@ -23,6 +25,8 @@ static void *reserve(uint64_t nr, size_t size)
 		return NULL;
 	p = mmap(NULL, nr * size, PROT_READ | PROT_WRITE,
 		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (p != MAP_FAILED && huge)
+		madvise(p, nr * size, MADV_HUGEPAGE);
 	return p == MAP_FAILED ? NULL : p;
 }
 
@@ -31,8 +35,8 @@ int slots_init(struct slots *s, struct pd_io *io)
 	*s = (struct slots){ .io = io };
 	s->nr_blocks = min_t(uint64_t, pd_io_nr_blocks(io), MAX_METADATA_BLOCKS);
 	s->max_children = MIN_CHILDREN + s->nr_blocks * CHILDREN_PER_1000_BLOCKS / 1000;
-	s->slot = reserve(s->nr_blocks + 1, sizeof(*s->slot));
-	s->child = reserve(s->max_children, sizeof(*s->child));
+	s->slot = reserve(s->nr_blocks + 1, sizeof(*s->slot), s->nr_blocks >= MANY_BLOCKS);
+	s->child = reserve(s->max_children, sizeof(*s->child), s->nr_blocks >= MANY_BLOCKS);
 	s->buf = pd_io_buffer(1);
 	if (s->slot && s->child && s->buf)
 		return 0;
@@ -164,7 +168,7 @@ int slots_set_children(struct slots *s, uint64_t block, const struct child *c, u
 
 	if (s->nr_children + nr > s->max_children) {
 		uint64_t max = s->max_children + max_t(uint64_t, nr, s->max_children / 2);
-		struct child *more = max < NO_CHILDREN ? reserve(max, sizeof(*more)) : NULL;
+		struct child *more = max < NO_CHILDREN ? reserve(max, sizeof(*more), true) : NULL;
 
 		if (!more)
 			return -ENOMEM;

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include "base/workers.h"
 #include "thin/mappings.h"
 
 #define SLOT_DAMAGED	0x08	/* something below it is lost */
@@ -107,7 +108,12 @@ static int arrive(void *ctx, unsigned worker, uint64_t block, const struct slot 
 
 static int read_set(struct mappings *m, const struct bits *set)
 {
-	return slots_read(&m->s->slots, set, m->s->run, "checking", arrive, m);
+	struct pd_run run = *m->s->run;
+
+	/* More than these must not count at once. */
+	run.nr_threads = min_t(unsigned, run.nr_threads ? run.nr_threads : workers_default(),
+			       COUNTS_MAX_THREADS);
+	return slots_read(&m->s->slots, set, &run, "checking", arrive, m);
 }
 
 static bool wanted(struct mappings *m, uint64_t block)
