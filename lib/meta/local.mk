@@ -14,3 +14,4 @@ libpdata_all_la_SOURCES += \
 	meta/slots.c \
 	meta/slots.h \
 	meta/space-map-check.c
+EXTRA_DIST += meta/README

@@ -31,3 +31,4 @@ libpdata_all_la_SOURCES += \
 	thin/superblock.c \
 	thin/text.h \
 	thin/xml-write.c
+EXTRA_DIST += thin/README
