@@ -40,6 +40,7 @@ struct reader {
 	size_t prefix_len;
 	uint64_t fed;
 	bool suppress, has_dtd;
+	unsigned blanks;		/* before the text that is refused */
 };
 
 /* Sets the member of a number; for other types: what stands for "not there". */

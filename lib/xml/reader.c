@@ -170,6 +170,7 @@ static void locate(struct reader *r)
 	/* Expat has seen a line made up by hand_over() before the first. */
 	r->pos.line = r->base.line + line - 1;
 	r->pos.column = line == 1 ? r->base.column + column - r->prefix_len : column + 1;
+	r->pos.column += r->blanks;
 	if (r->user_pos)
 		*r->user_pos = r->pos;
 }
@@ -295,6 +296,8 @@ static void on_text(void *ctx, const char *s, int len)
 
 	for (int i = 0; i < len; i++)
 		if (!memchr(" \t\r\n", s[i], 4)) {
+			/* where the blanks before it began is nothing the scanner could tell */
+			r->blanks = (unsigned)i;
 			refuse(r, "there is text between the elements");
 			return;
 		}

@@ -9,8 +9,10 @@ unit_unit_SOURCES = \
 	unit/main.c \
 	unit/suites.h \
 	unit/unit.h \
+	unit/build.c \
 	unit/damage.c \
 	unit/slots.c \
 	unit/thin-check.c \
 	unit/thin-dump.c \
+	unit/xml-reader.c \
 	unit/xml-writer.c

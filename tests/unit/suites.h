@@ -6,4 +6,6 @@
 	X(slots)	\
 	X(thin_check)	\
 	X(thin_dump)	\
+	X(build)	\
+	X(xml_reader)	\
 	/* the end */

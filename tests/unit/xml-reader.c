@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The scanner and expat must say the same of any text, however it is cut into pieces. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include "base/util.h"
+#include "thin/elements.h"
+#include "thin/records.h"
+#include "unit/unit.h"
+#include "xml/reader.h"
+
+struct fixture {
+	const char *text;
+	size_t len, at;
+	struct xml_pos pos;
+	char said[16384];	/* what handlers and the log got, in order */
+	size_t used;
+};
+
+static void PD_PRINTF(2, 3) note(struct fixture *f, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (f->used < sizeof(f->said) - 1)
+		f->used += (size_t)vsnprintf(f->said + f->used, sizeof(f->said) - f->used, fmt, ap);
+	va_end(ap);
+}
+
+static ssize_t read_text(void *ctx, void *data, size_t len)
+{
+	struct fixture *f = ctx;
+
+	len = min_t(size_t, len, f->len - f->at);
+	memcpy(data, f->text + f->at, len);
+	f->at += len;
+	return (ssize_t)len;
+}
+
+static void hear(void *ctx, enum pd_log_level level, const char *text)
+{
+	(void)level;
+	note(ctx, "log %s\n", text);
+}
+
+static int start(void *ctx, unsigned row, const void *record)
+{
+	struct fixture *f = ctx;
+	const struct thin_mapping_record *m = record;
+	const struct thin_device_record *d = record;
+	const struct thin_sb_record *sb = record;
+
+	note(f, "%" PRIu64 ":%" PRIu64 " %u", f->pos.line, f->pos.column, row);
+	switch (row) {
+	case THIN_EL_SUPERBLOCK:
+		note(f, " %u %" PRIu64 " %u %u %" PRIu64 "\n", sb->time, sb->transaction, sb->flags,
+		     sb->version, sb->nr_data_blocks);
+		break;
+	case THIN_EL_DEF:
+	case THIN_EL_REF:
+		note(f, " '%s'\n", ((const struct thin_name_record *)record)->name);
+		break;
+	case THIN_EL_DEVICE:
+		note(f, " %u %" PRIu64 " %u\n", d->dev_id, d->mapped_blocks, d->snap_time);
+		break;
+	default:
+		note(f, " %" PRIu64 " %" PRIu64 " %" PRIu64 " %u\n", m->vbegin, m->dbegin, m->len,
+		     m->time);
+	}
+	return 0;
+}
+
+static int end(void *ctx, unsigned row)
+{
+	note(ctx, "end %u\n", row);
+	return 0;
+}
+
+static int read_it(struct fixture *f, const char *text, size_t len, bool expat_only, unsigned chunk)
+{
+	static const struct xml_handler handler = { start, end };
+	struct pd_source src = { read_text, f };
+	struct pd_log log = { hear, f, PD_LOG_WARN };
+	struct xml_reader_opts o = { .expat_only = expat_only, .chunk = chunk };
+
+	memset(f, 0, sizeof(*f));
+	f->text = text;
+	f->len = len;
+	return xml_read(&src, &thin_schema, &handler, f, &o, &f->pos, &log);
+}
+
+static const char sample[] =
+	"<superblock uuid=\"\" time=\"1\" transaction=\"3\" version=\"2\" data_block_size=\"128\" nr_data_blocks=\"2000\">\n"
+	"  <def name=\"48\">\n"
+	"    <range_mapping origin_begin=\"0\" data_begin=\"1500\" length=\"10\" time=\"0\"/>\n"
+	"  </def>\n"
+	"  <device dev_id=\"1\" mapped_blocks=\"12\" transaction=\"0\" creation_time=\"0\" snap_time=\"1\">\n"
+	"    <ref name=\"48\"/>\n"
+	"    <single_mapping origin_block=\"30\" data_block=\"18446744073709551615\" time=\"16777215\"/>\n"
+	"    <single_mapping data_block=\"4\" origin_block=\"31\" time=\"1\"></single_mapping>\n"
+	"  </device>\n"
+	"  <device dev_id=\"2\" mapped_blocks=\"0\" transaction=\"0\" creation_time=\"0\" snap_time=\"1\"/>\n"
+	"</superblock>\n";
+
+static void compare(const char *text, size_t len, unsigned chunk)
+{
+	static struct fixture a, b;
+	int ra = read_it(&a, text, len, true, 0), rb = read_it(&b, text, len, false, chunk);
+
+	if (ra == rb && !strcmp(a.said, b.said))
+		return;
+	CU_FAIL("the scanner and expat differ");
+	fprintf(stderr, "chunk %u, expat %d, scanner %d\n%.*s\n-- expat\n%s-- scanner\n%s", chunk, ra,
+		rb, (int)len, text, a.said, b.said);
+}
+
+static void test_a_dump_reads_as_it_stands(void)
+{
+	static struct fixture f;
+
+	CU_ASSERT_EQUAL(read_it(&f, sample, strlen(sample), false, 0), 0);
+	CU_ASSERT(strstr(f.said, "3:5 4 0 1500 10 0\n") != NULL);
+	CU_ASSERT(strstr(f.said, "7:5 3 30 18446744073709551615 1 16777215\n") != NULL);
+	CU_ASSERT(strstr(f.said, "6:5 5 '48'\n") != NULL);
+}
+
+static void test_pieces_of_any_size(void)
+{
+	for (unsigned chunk = 1; chunk < 400; chunk++)
+		compare(sample, strlen(sample), chunk);
+}
+
+static void test_texts_cut_anywhere(void)
+{
+	for (size_t len = 0; len <= strlen(sample); len++)
+		compare(sample, len, 0);
+}
+
+static void test_any_change_is_seen_alike(void)
+{
+	static const char *const bits[] = { "<", ">", "/", "\"", "'", "&amp;", "&x;", "&#65;", " ", "\n", "\r\n",
+		"\t", "=", "0", "99999999999", "<!-- c -->", "<?pi x?>", "<![CDATA[ ]]>", "\xc3\xa9",
+		"\x80", "\x01", "x", "</def>", "<ref name=\"48\"/>", "<!DOCTYPE a>", "<superblock/>" };
+	uint32_t seed = 1;
+	char text[sizeof(sample) + 256];
+
+	for (unsigned round = 0; round < 30000; round++) {
+		size_t len = strlen(sample);
+
+		memcpy(text, sample, len);
+		for (unsigned k = 0; k < 1 + round % 2; k++) {
+			uint32_t r = (seed = seed * 1664525 + 1013904223) >> 8;
+			size_t at = r % (len + 1), cut = min_t(size_t, r >> 12 & 3 ? 0 : r >> 14 & 7, len - at);
+			const char *bit = bits[(r >> 5) % ARRAY_SIZE(bits)];
+			size_t n = strlen(bit);
+
+			memmove(text + at + n, text + at + cut, len - at - cut);
+			memcpy(text + at, bit, n);
+			len = len - cut + n;
+		}
+		compare(text, len, round % 3 ? 0 : 1 + round % 97);
+	}
+}
+
+UNIT_SUITE(xml_reader,
+	UNIT(test_a_dump_reads_as_it_stands),
+	UNIT(test_pieces_of_any_size),
+	UNIT(test_texts_cut_anywhere),
+	UNIT(test_any_change_is_seen_alike));
