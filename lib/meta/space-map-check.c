@@ -24,6 +24,7 @@ struct differ {
 		enum { ODD, LOST, LEAK } sort;	/* ODD: tree and bitmap disagree */
 	} *d;
 	size_t nr;
+	bool full;			/* the first half of d is sorted */
 	uint64_t total[LEAK + 1];
 	struct sm_leaks *leaks;		/* all of them, or NULL */
 	bool failed;
@@ -82,8 +83,11 @@ static void differ_add(struct differ *d, uint64_t block, uint64_t got, uint64_t 
 	if (d->nr == MAX_KEPT) {
 		qsort(d->d, d->nr, sizeof(*d->d), by_block);
 		d->nr = MAX_KEPT / 2;
+		d->full = true;
 	}
-	d->d[d->nr++] = x;
+	/* Once full, what comes behind all that are kept is counted alone. */
+	if (!d->full || by_block(&x, &d->d[MAX_KEPT / 2 - 1]) < 0)
+		d->d[d->nr++] = x;
 	pthread_mutex_unlock(&d->lock);
 }
 

@@ -441,6 +441,27 @@ static void test_free_counts_are_mended_by_auto_repair_alone(void)
 	fixture_exit(&f);
 }
 
+static void test_very_many_leaks_are_counted_and_mended(void)
+{
+	struct fixture f;
+
+	fixture_init(&f);
+	for (unsigned i = 0; i < 9000; i++)
+		set_count(&f, false, NR_DATA - 1 - 2 * i, 1 + i % 2);
+	set_count(&f, false, 20599, 0);
+	CHECK(&f, .size = 0);
+	CU_ASSERT_EQUAL(f.res.worst, PD_SEV_FATAL);
+	CU_ASSERT(hears(&f, "data blocks [20599, 20600): counts are lower"));
+	CU_ASSERT(hears(&f, "more: "));
+	set_count(&f, false, 20599, 1);
+	CHECK(&f, .auto_repair = true);
+	CU_ASSERT_EQUAL(f.res.counts[PD_SEV_ERROR], 0);
+	CU_ASSERT(f.res.mended > 8000);
+	CHECK(&f, .size = 0);
+	CU_ASSERT_EQUAL(f.res.worst, PD_SEV_INFO);
+	fixture_exit(&f);
+}
+
 static void test_any_number_of_threads_says_the_same(void)
 {
 	static char one[65536];
@@ -593,6 +614,7 @@ UNIT_SUITE(thin_check,
 	UNIT(test_leaks_are_errors_that_can_be_mended),
 	UNIT(test_clearing_without_looking_leaves_leaks),
 	UNIT(test_free_counts_are_mended_by_auto_repair_alone),
+	UNIT(test_very_many_leaks_are_counted_and_mended),
 	UNIT(test_any_number_of_threads_says_the_same),
 	UNIT(test_a_power_cut_while_mending_leaves_old_or_new),
 	UNIT(test_a_full_metadata_device_is_mended_in_place));

@@ -73,7 +73,7 @@
 	X(DEV_DAMAGED, "device-damaged", FATAL, DROP_KEYS, "mappings of the device are lost: these are left")	\
 	X(DETAILS_TIME, "details-time", WARN, REPORT, "creation, snapshot and superblock times are out of order") \
 	X(DETAILS_TRANSACTION, "details-transaction", WARN, REPORT, "the device is newer than the superblock's transaction") \
-	X(MAPPING_DATA_BLOCK, "mapping-data-block", FATAL, DROP_KEYS, "mapped beyond the end of the data device") \
+	X(MAPPING_DATA_BLOCK, "mapping-data-block", FATAL, DROP_KEYS, "out of bounds: mapped beyond the end of the data device") \
 	X(MAPPING_TIME, "mapping-time", WARN, REPORT, "mapped at a time that has not come: after a snapshot a write may reach shared data") \
 	X(SNAP_HELD_ROOT, "snapshot-held-root", WARN, REPORT, "the metadata snapshot names a snapshot of its own") \
 	X(SNAP_SM_ROOTS, "snapshot-space-maps", WARN, REPORT, "the metadata snapshot carries space maps") \

@@ -63,7 +63,7 @@ struct pd_thin_check_opts {
  *         if the superblock (or the one asked for with @metadata_snap) cannot be used, -ENODATA if
  *         there is no metadata snapshot, -ENOMEM, -EIO. The reason was told to the log.
  * Memory: at most 64 MiB, 1/64 of the metadata, and a byte for each data block that an intact
- *         bitmap covers.
+ *         bitmap covers; if mending is asked for, also 16 bytes for each count that is too high.
  */
 int pd_thin_check(struct pd_io *io, const struct pd_thin_check_opts *o, const struct pd_run *run,
 		  struct pd_check_result *res);
