@@ -81,4 +81,9 @@ int pd_crash_disk(struct pd_io *io, uint64_t nr_writes, uint64_t seed, struct pd
 /* engine-trace.c: one line a request to @file, a FILE *: "R block nr", "W block nr", "F". */
 int pd_io_trace(struct pd_io **io, struct pd_io *inner, void *file);
 
+/* engine-overlay.c: reads @inner (which stays the caller's and must outlive it), but blocks that were
+ * put read as they were put, by all clones. Memory: a block each. */
+int pd_io_overlay(struct pd_io **io, struct pd_io *inner);
+int pd_overlay_put(struct pd_io *io, uint64_t block, const void *data);
+
 #endif

@@ -6,6 +6,7 @@ pdata_include_HEADERS += \
 libpdata_all_la_SOURCES += \
 	io/engine-crash.c \
 	io/engine-fault.c \
+	io/engine-overlay.c \
 	io/engine-pread.c \
 	io/engine-ram.c \
 	io/engine-trace.c \

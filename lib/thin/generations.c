@@ -2,6 +2,7 @@
 /* Where repair begins: the superblock, or what stands for it. */
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include "thin/salvage.h"
 
@@ -37,29 +38,561 @@ static bool can_be_believed(struct pd_io *in, const struct thin_superblock *sb, 
 	       block_kind(buf) == KIND_INDEX && block_nr(buf, KIND_INDEX) == index;
 }
 
+/* ---- generations ---- */
+
+#define MAX_CANDIDATES MAX_GENERATIONS
+
+struct survey {
+	struct scan s;
+	struct mappings m;
+	struct damage damage;
+	const struct pd_thin_repair_opts *o;
+	struct bits index_blocks, details;	/* blocks: index; nodes of details trees */
+	uint32_t block_size;			/* of an intact copy of a superblock, or 0 */
+	pthread_mutex_t lock;
+};
+
+/* One state that was committed, or a pair of roots that agree. */
+struct candidate {
+	struct thin_superblock sb;
+	uint64_t index_block;		/* 0: only a pair of roots */
+	uint32_t time, mapping_time;
+	uint64_t transaction;
+	uint64_t nr_devices, nr_mappings;
+	uint64_t nr_data_blocks;	/* the highest mapped, and one */
+};
+
+struct candidates {
+	struct candidate c[MAX_CANDIDATES];
+	unsigned nr;
+	bool too_many;
+};
+
+static uint32_t leaf_time(const struct node_header *n)
+{
+	uint32_t t = 0;
+
+	for (uint32_t i = 0; i < le32_get(n->nr_entries); i++)
+		t = max_t(uint32_t, t, mapping_time(node_value64(n, i)));
+	return t;
+}
+
+/* Keeps of each block what generations are told apart by: a mapping leaf's newest time stands in its
+ * slot's refs, which nobody else uses here. */
+static int survey_block(void *ctx, unsigned worker, uint64_t block, const struct slot *slot,
+			const void *data)
+{
+	struct survey *v = ctx;
+	struct slot *mine = (struct slot *)slot;
+
+	(void)worker;
+	if (slot->state != SLOT_OK)
+		return 0;
+	if (slot->kind == KIND_INDEX)
+		bits_test_and_set_atomic(&v->index_blocks, block);
+	if (slot->kind == KIND_THIN_SB) {
+		const struct thin_superblock *sb = data;
+
+		pthread_mutex_lock(&v->lock);
+		if (block_size_ok(le32_get(sb->data_block_size)))
+			v->block_size = le32_get(sb->data_block_size);
+		pthread_mutex_unlock(&v->lock);
+	}
+	if (slot->kind == KIND_NODE && slot->flags & SLOT_LEAF) {
+		if (slot->value_size == sizeof(struct thin_device_details))
+			bits_test_and_set_atomic(&v->details, block);
+		if (slot->value_size == sizeof(le64))
+			mine->refs = leaf_time(data);
+	}
+	return 0;
+}
+
+static int survey_init(struct survey *v, struct pd_io *in, const struct pd_run *run)
+{
+	struct bits all = { .nr = 0 };
+	int r;
+
+	damage_init(&v->damage);
+	pthread_mutex_init(&v->lock, NULL);
+	r = scan_init(&v->s, in, run, &v->damage, pd_io_nr_blocks(in));
+	if (!r)
+		r = mappings_init(&v->m, &v->s, NULL, UINT64_MAX >> 24, THIN_MAX_TIME);
+	if (!r)
+		r = bits_init(&v->index_blocks, v->s.slots.nr_blocks);
+	if (!r)
+		r = bits_init(&v->details, v->s.slots.nr_blocks);
+	if (!r)
+		r = bits_init(&all, v->s.slots.nr_blocks);
+	for (uint64_t b = 1; !r && b < all.nr; b++)
+		bits_set(&all, b);
+	if (!r)
+		r = slots_read(&v->s.slots, &all, run, "looking for generations", survey_block, v);
+	bits_exit(&all);
+	return r;
+}
+
+static void survey_exit(struct survey *v)
+{
+	mappings_exit(&v->m);
+	scan_exit(&v->s);
+	damage_exit(&v->damage);
+	bits_exit(&v->index_blocks);
+	bits_exit(&v->details);
+	pthread_mutex_destroy(&v->lock);
+}
+
+static bool is_node(const struct survey *v, uint64_t b)
+{
+	return b && b < v->s.slots.nr_blocks && v->s.slots.slot[b].state == SLOT_OK &&
+	       v->s.slots.slot[b].kind == KIND_NODE;
+}
+
+/* Size of the values in the leaves of the tree at @b, by its left edge; 0 if that is lost. */
+static uint32_t leaf_value_size(struct survey *v, uint64_t b)
+{
+	struct child buf[INTERNAL_MAX_ENTRIES];
+
+	for (unsigned depth = 0; depth < MAX_TREE_DEPTH && is_node(v, b); depth++) {
+		const struct slot *slot = &v->s.slots.slot[b];
+		const struct child *c;
+
+		if (slot->flags & SLOT_LEAF)
+			return slot->value_size;
+		c = slots_children(&v->s.slots, b, buf);
+		if (!c || !slot->nr)
+			return 0;
+		b = c[0].block;
+	}
+	return 0;
+}
+
+static int load_tree(struct survey *v, struct tree_walk *w, uint64_t root, uint32_t value_size)
+{
+	*w = (struct tree_walk){ .place = PD_AT_DETAILS, .value_size = value_size, .root = root,
+				 .no_refs = true };
+	return scan_tree(&v->s, w);
+}
+
+/* The newest mapping and the highest data block below @b, which is a sound device tree. */
+static void look_below(struct survey *v, uint64_t b, unsigned depth, struct candidate *c)
+{
+	struct child buf[INTERNAL_MAX_ENTRIES];
+	const struct slot *slot = &v->s.slots.slot[b];
+	const struct child *child;
+
+	if (!is_node(v, b) || depth >= MAX_TREE_DEPTH)
+		return;
+	if (slot->flags & SLOT_LEAF) {
+		const struct node_header *n = v->s.slots.buf;
+
+		c->mapping_time = max_t(uint32_t, c->mapping_time, slot->refs);
+		if (v->o->overrides.has_nr_data_blocks || pd_io_read(v->s.io, b, 1, v->s.slots.buf) ||
+		    node_check(n, sizeof(le64)))
+			return;
+		for (uint32_t i = 0; i < le32_get(n->nr_entries); i++)
+			c->nr_data_blocks = max_t(uint64_t, c->nr_data_blocks,
+						  mapping_block(node_value64(n, i)) + 1);
+		return;
+	}
+	child = slots_children(&v->s.slots, b, buf);
+	for (unsigned i = 0; child && i < slot->nr; i++)
+		look_below(v, child[i].block, depth + 1, c);
+}
+
+/*
+ * Do these two trees agree: the same ids, and each device's tree holds what its details say, or has lost
+ * nodes for the rest? Then @c gets its numbers.
+ */
+static int agree(struct survey *v, const struct tree_walk *details, uint64_t upper_root,
+		 struct candidate *c, bool *yes)
+{
+	struct tree_walk upper;
+	int r = load_tree(v, &upper, upper_root, sizeof(le64));
+
+	*yes = !r && !upper.damaged && upper.nr == details->nr &&
+	       (!upper.nr || !memcmp(upper.keys, details->keys, upper.nr * sizeof(*upper.keys)));
+	for (uint64_t i = 0; !r && *yes && i < upper.nr; i++) {
+		struct thin_device_details d;
+		struct mappings_sum sum = { .damaged = true };
+		le64 root;
+
+		memcpy(&d, details->values + i * sizeof(d), sizeof(d));
+		memcpy(&root, upper.values + i * sizeof(root), sizeof(root));
+		/* The fold counts references, which are times here. */
+		r = mappings_peek(&v->m, le64_get(root), &sum);
+		if (!sum.damaged ? sum.nr_mappings != le64_get(d.mapped_blocks) :
+				   sum.nr_mappings > le64_get(d.mapped_blocks))
+			*yes = false;
+		c->time = max_t(uint32_t, c->time, max_t(uint32_t, le32_get(d.creation_time),
+							 le32_get(d.snapshotted_time)));
+		c->transaction = max_t(uint64_t, c->transaction, le64_get(d.transaction_id));
+		c->nr_mappings += sum.nr_mappings;
+		if (*yes)
+			look_below(v, le64_get(root), 0, c);
+	}
+	c->nr_devices = upper.nr;
+	tree_walk_exit(&upper);
+	return r;
+}
+
+static void put_roots(struct candidate *c, uint64_t upper, uint64_t details)
+{
+	c->sb.data_mapping_root = le64_put(upper);
+	c->sb.device_details_root = le64_put(details);
+}
+
+static void add_candidate(struct candidates *all, const struct candidate *c)
+{
+	if (all->nr == MAX_CANDIDATES)
+		all->too_many = true;
+	else
+		all->c[all->nr++] = *c;
+}
+
+/* What the index block and the bitmaps it names say is in use. False if not all can be read. */
+static bool load_counts(struct survey *v, uint64_t index_block, struct metadata_sm *sm)
+{
+	struct metadata_index *index = &sm->index;
+
+	memset(sm, 0, sizeof(*sm));
+	if (pd_io_read(v->s.io, index_block, 1, v->s.slots.buf))
+		return false;
+	memcpy(index, v->s.slots.buf, sizeof(*index));
+	while (sm->nr_bitmaps < MAX_METADATA_BITMAPS &&
+	       le64_get(index->index[sm->nr_bitmaps].blocknr))
+		sm->nr_bitmaps++;
+	sm->nr_blocks = min_t(uint64_t, (uint64_t)sm->nr_bitmaps * ENTRIES_PER_BITMAP,
+			      v->s.slots.nr_blocks);
+	sm->bitmaps = calloc(sm->nr_bitmaps + 1, PD_BLOCK_SIZE);
+	for (unsigned i = 0; sm->bitmaps && i < sm->nr_bitmaps; i++) {
+		uint64_t b = le64_get(index->index[i].blocknr);
+
+		if (b >= v->s.slots.nr_blocks || v->s.slots.slot[b].state != SLOT_OK ||
+		    v->s.slots.slot[b].kind != KIND_BITMAP ||
+		    pd_io_read(v->s.io, b, 1, sm->bitmaps[i]))
+			return false;
+		sm->bitmap_ok[i] = true;
+	}
+	return sm->bitmaps && sm->nr_bitmaps;
+}
+
+/* Nodes in use that no node in use refers to. */
+static int find_tops(struct survey *v, const struct metadata_sm *sm, struct bits *tops)
+{
+	struct child buf[INTERNAL_MAX_ENTRIES];
+	int r = bits_init(tops, v->s.slots.nr_blocks);
+
+	if (r)
+		return r;
+	for (uint64_t b = 1; b < sm->nr_blocks; b++)
+		if (metadata_sm_get(sm, b) && is_node(v, b))
+			bits_set(tops, b);
+	for (uint64_t b = 1; b < sm->nr_blocks; b++) {
+		const struct slot *slot = &v->s.slots.slot[b];
+		const struct child *c;
+
+		if (!metadata_sm_get(sm, b) || !is_node(v, b) || slot->flags & SLOT_LEAF)
+			continue;
+		c = slots_children(&v->s.slots, b, buf);
+		for (unsigned i = 0; c && i < slot->nr; i++)
+			if (c[i].block < tops->nr)
+				bits_clear(tops, c[i].block);
+	}
+	return 0;
+}
+
+/* A metadata snapshot's roots are not the live ones, unless both share them. */
+static void drop_held_roots(struct survey *v, const struct metadata_sm *sm, struct bits *tops)
+{
+	for (uint64_t b = 1; b < sm->nr_blocks; b++) {
+		const struct slot *slot = &v->s.slots.slot[b];
+		struct thin_superblock sb;
+		uint64_t roots[2];
+
+		if (slot->state != SLOT_OK || slot->kind != KIND_THIN_SB ||
+		    !metadata_sm_get(sm, b) || pd_io_read(v->s.io, b, 1, v->s.slots.buf))
+			continue;
+		memcpy(&sb, v->s.slots.buf, sizeof(sb));
+		roots[0] = le64_get(sb.data_mapping_root);
+		roots[1] = le64_get(sb.device_details_root);
+		for (unsigned i = 0; i < 2; i++)
+			if (roots[i] < sm->nr_blocks && metadata_sm_get(sm, roots[i]) == 1)
+				bits_clear(tops, roots[i]);
+	}
+}
+
+/* Is this overflow tree the metadata's own? Each of its keys has a 3 in the bitmap. */
+static bool counts_metadata(struct survey *v, const struct metadata_sm *sm, uint64_t root)
+{
+	struct tree_walk w;
+	bool yes = !load_tree(v, &w, root, sizeof(le32)) && !w.damaged;
+
+	for (uint64_t i = 0; yes && i < w.nr; i++)
+		yes = w.keys[i] < sm->nr_blocks && metadata_sm_get(sm, w.keys[i]) == 3;
+	tree_walk_exit(&w);
+	return yes;
+}
+
+static void put_space_maps(struct survey *v, struct candidate *c, const struct metadata_sm *sm,
+			   const struct bits *tops)
+{
+	struct sm_root data = { .nr_blocks = le64_put(0) }, metadata = {
+		.nr_blocks = le64_put(sm->nr_blocks), .bitmap_root = le64_put(c->index_block),
+	};
+
+	for (uint64_t b = bits_next(tops, 0); b < tops->nr; b = bits_next(tops, b + 1)) {
+		uint32_t size = leaf_value_size(v, b);
+
+		if (size == sizeof(struct index_entry))
+			data.bitmap_root = le64_put(b);
+		if (size != sizeof(le32))
+			continue;
+		if (!le64_get(metadata.ref_count_root) && counts_metadata(v, sm, b))
+			metadata.ref_count_root = le64_put(b);
+		else
+			data.ref_count_root = le64_put(b);
+	}
+	memcpy(c->sb.metadata_space_map_root, &metadata, sizeof(metadata));
+	memcpy(c->sb.data_space_map_root, &data, sizeof(data));
+}
+
+/* The state that one index block names, if its two roots are there. */
+static int try_index(struct survey *v, uint64_t index_block, struct candidates *all)
+{
+	struct candidate found, c = { .index_block = index_block };
+	struct metadata_sm sm;
+	struct bits tops = { .nr = 0 };
+	bool any = false;
+	int r = 0;
+
+	if (load_counts(v, index_block, &sm))
+		r = find_tops(v, &sm, &tops);
+	if (tops.words)
+		drop_held_roots(v, &sm, &tops);
+	for (uint64_t d = bits_next(&tops, 0); !r && !any && d < tops.nr; d = bits_next(&tops, d + 1)) {
+		struct tree_walk details;
+
+		if (leaf_value_size(v, d) != sizeof(struct thin_device_details))
+			continue;
+		r = load_tree(v, &details, d, sizeof(struct thin_device_details));
+		for (uint64_t u = bits_next(&tops, 0); !r && !details.damaged && u < tops.nr;
+		     u = bits_next(&tops, u + 1)) {
+			bool yes = false;
+
+			if (leaf_value_size(v, u) != sizeof(le64))
+				continue;
+			found = c;
+			r = agree(v, &details, u, &found, &yes);
+			if (yes) {
+				put_roots(&found, u, d);
+				any = true;
+				break;
+			}
+		}
+		tree_walk_exit(&details);
+	}
+	if (!r && any) {
+		put_space_maps(v, &found, &sm, &tops);
+		add_candidate(all, &found);
+	}
+	if (tops.words)
+		bits_exit(&tops);
+	metadata_sm_exit(&sm);
+	return r;
+}
+
+static bool has_details_root(const struct candidates *all, uint64_t d)
+{
+	for (unsigned i = 0; i < all->nr; i++)
+		if (all->c[i].index_block && le64_get(all->c[i].sb.device_details_root) == d)
+			return true;
+	return false;
+}
+
+/* Pairs of roots that no index block speaks for: the live one may be lost. Details trees of one leaf; a
+ * pool with more devices than that has too many leaves to go through. */
+static int try_pairs(struct survey *v, struct candidates *all)
+{
+	int r = 0;
+
+	for (uint64_t d = bits_next(&v->details, 0); !r && d < v->details.nr;
+	     d = bits_next(&v->details, d + 1)) {
+		struct tree_walk details;
+
+		if (has_details_root(all, d) || !v->s.slots.slot[d].nr)
+			continue;
+		r = load_tree(v, &details, d, sizeof(struct thin_device_details));
+		for (uint64_t u = 1; !r && u < v->s.slots.nr_blocks; u++) {
+			const struct slot *slot = &v->s.slots.slot[u];
+			struct candidate c = { .index_block = 0 };
+			bool yes = false;
+
+			if (!is_node(v, u) || !(slot->flags & SLOT_LEAF) ||
+			    slot->value_size != sizeof(le64) || slot->nr != details.nr ||
+			    slot->first != details.keys[0] || slot->last != details.keys[details.nr - 1])
+				continue;
+			r = agree(v, &details, u, &c, &yes);
+			if (!yes)
+				continue;
+			put_roots(&c, u, d);
+			add_candidate(all, &c);
+		}
+		tree_walk_exit(&details);
+	}
+	return r;
+}
+
+/* Leaves the newest, by snapshots, mappings and transactions, in this order; empty ones go if others do
+ * not. */
+static void keep_newest(struct candidates *all)
+{
+	struct candidate top = { .time = 0 };
+	bool mapped = false;
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < all->nr; i++)
+		mapped |= all->c[i].nr_mappings;
+	for (unsigned pass = 0; pass < 3; pass++)
+		for (unsigned i = 0; i < all->nr; i++) {
+			const struct candidate *c = &all->c[i];
+
+			if (pass == 0)
+				top.time = max_t(uint32_t, top.time, c->time);
+			else if (pass == 1 && c->time == top.time)
+				top.mapping_time = max_t(uint32_t, top.mapping_time, c->mapping_time);
+			else if (pass == 2 && c->time == top.time && c->mapping_time == top.mapping_time)
+				top.transaction = max_t(uint64_t, top.transaction, c->transaction);
+		}
+	for (unsigned i = 0; i < all->nr; i++) {
+		const struct candidate *c = &all->c[i];
+
+		if (c->time == top.time && c->mapping_time == top.mapping_time &&
+		    c->transaction == top.transaction && (!mapped || c->nr_mappings))
+			all->c[n++] = *c;
+	}
+	all->nr = n;
+}
+
+static int fill_numbers(struct survey *v, struct candidate *c, struct pd_log *log)
+{
+	const struct pd_thin_overrides *o = &v->o->overrides;
+	struct sm_root data = sm_root_get(c->sb.data_space_map_root);
+	uint32_t size = o->has_data_block_size ? o->data_block_size : v->block_size;
+
+	if (!size) {
+		pd_log(log, PD_LOG_ERR, "bad checksum in superblock, and the data block size stands nowhere else: "
+		       "give it with --data-block-size");
+		return -EINVAL;
+	}
+	data.nr_blocks = le64_put(o->has_nr_data_blocks ? o->nr_data_blocks : c->nr_data_blocks);
+	memcpy(c->sb.data_space_map_root, &data, sizeof(data));
+	c->sb.magic = le64_put(THIN_MAGIC);
+	c->sb.version = le32_put(THIN_VERSION);
+	c->sb.data_block_size = le32_put(size);
+	c->sb.trans_id = le64_put(o->has_transaction_id ? o->transaction_id : c->transaction + 1);
+	c->sb.time = le32_put(max_t(uint32_t, c->time, c->mapping_time));
+	return 0;
+}
+
+static int choose(struct survey *v, struct candidates *all, const struct pd_run *run,
+		  struct thin_found *found)
+{
+	unsigned best = 0;
+	int r;
+
+	if (v->o->has_generation) {
+		for (best = 0; best < all->nr; best++)
+			if (all->c[best].index_block == v->o->generation)
+				break;
+		if (best == all->nr) {
+			pd_log(run->log, PD_LOG_ERR, "block %" PRIu64 " is not the index block of any generation "
+			       "that can be read", v->o->generation);
+			return -EINVAL;
+		}
+		found->source = "generation asked for";
+		pd_log(run->log, PD_LOG_WARN, "generation %" PRIu64 " is taken, as asked for",
+		       v->o->generation);
+	} else {
+		keep_newest(all);
+		for (unsigned i = 1; i < all->nr; i++)
+			if (all->c[i].index_block && (!all->c[best].index_block ||
+						      all->c[i].nr_mappings > all->c[best].nr_mappings))
+				best = i;
+		found->source = "generation";
+		if (all->nr > 1 || all->too_many)
+			pd_log(run->log, PD_LOG_WARN, "%u states of the pool could be the last one: only what "
+			       "all of them map alike is kept; --generation takes one whole", all->nr);
+	}
+	if (!all->nr) {
+		pd_log(run->log, PD_LOG_ERR, "bad checksum in superblock: no compatible roots found");
+		return -EUCLEAN;
+	}
+	r = fill_numbers(v, &all->c[best], run->log);
+	if (r)
+		return r;
+	found->sb = all->c[best].sb;
+	for (unsigned i = 0; i < all->nr; i++) {
+		const struct candidate *c = &all->c[i];
+		struct thin_generation *g = &found->generations[found->nr_generations++];
+
+		*g = (struct thin_generation){
+			.index_block = c->index_block, .time = c->time, .transaction = c->transaction,
+			.nr_devices = c->nr_devices, .nr_mappings = c->nr_mappings,
+			.mapping_root = le64_get(c->sb.data_mapping_root), .chosen = i == best,
+		};
+	}
+	found->intersect = !v->o->has_generation && all->nr > 1;
+	return all->too_many ? -EUCLEAN : 0;
+}
+
+static int find_generation(struct pd_io *in, const struct pd_thin_repair_opts *o,
+			   const struct pd_run *run, struct thin_found *found)
+{
+	struct candidates *all = calloc(1, sizeof(*all));
+	struct survey v = { .o = o };
+	int r = survey_init(&v, in, run);
+
+	if (!all)
+		r = -ENOMEM;
+	for (uint64_t b = r ? 0 : bits_next(&v.index_blocks, 0); !r && b < v.index_blocks.nr;
+	     b = bits_next(&v.index_blocks, b + 1))
+		if (!o->has_generation || b == o->generation)
+			r = try_index(&v, b, all);
+	if (!r && !o->has_generation)
+		r = try_pairs(&v, all);
+	if (!r)
+		r = choose(&v, all, run, found);
+	survey_exit(&v);
+	free(all);
+	return r;
+}
+
 int thin_find_superblock(struct pd_io *in, const struct pd_thin_repair_opts *o,
-			 const struct pd_run *run, struct thin_superblock *sb, const char **source)
+			 const struct pd_run *run, struct thin_found *found)
 {
 	uint8_t *buf = pd_io_buffer(2);
-	int r = -EUCLEAN;
+	struct thin_superblock *sb = &found->sb;
+	bool good = false;
 
+	memset(found, 0, sizeof(*found));
 	if (!buf)
 		return -ENOMEM;
-	if (!pd_io_read(in, SB_LOCATION, 1, buf)) {
+	if (!o->has_generation && !pd_io_read(in, SB_LOCATION, 1, buf)) {
 		memcpy(sb, buf, sizeof(*sb));
-		if (!o->has_generation && block_kind(buf) == KIND_THIN_SB &&
-		    !le64_get(sb->blocknr) && le64_get(sb->magic) == THIN_MAGIC) {
-			*source = "superblock";
-			r = 0;
-		} else if (!o->has_generation && can_be_believed(in, sb, buf + PD_BLOCK_SIZE)) {
+		if (block_kind(buf) == KIND_THIN_SB && !le64_get(sb->blocknr) &&
+		    le64_get(sb->magic) == THIN_MAGIC) {
+			found->source = "superblock";
+			good = true;
+		} else if (can_be_believed(in, sb, buf + PD_BLOCK_SIZE)) {
 			pd_log(run->log, PD_LOG_WARN, "bad checksum in superblock; what it says makes sense "
 			       "and is used");
-			*source = "superblock with a bad checksum";
-			r = 0;
+			found->source = "superblock with a bad checksum";
+			good = true;
 		}
 	}
 	free(buf);
-	if (r)
-		pd_log(run->log, PD_LOG_ERR, "bad checksum in superblock: no compatible roots found");
-	return r;
+	if (good)
+		return 0;
+	memset(sb, 0, sizeof(*sb));
+	return find_generation(in, o, run, found);
 }

@@ -282,7 +282,8 @@ static int fold(struct mappings *m, uint64_t block, unsigned depth)
 		below = &m->s->slots.slot[c[i].block];
 		if (below->state == SLOT_UNREAD)
 			r = read_missing(m, c + i, slot->nr - i);
-		scan_ref(m->s, c[i].block);
+		if (!m->peeking)
+			scan_ref(m->s, c[i].block);
 		if (!r && !(below->flags & SLOT_FOLDED)) {
 			p = child_problem(m, c[i].block, c[i].key, 0, -1);
 			if (!p)
@@ -346,6 +347,16 @@ int mappings_fold(struct mappings *m, uint64_t root, bool count, struct mappings
 	sum->nr_mappings = slot->flags & SLOT_LEAF ? slot->nr : slot->last;
 	if (sum->damaged)
 		m->s->incomplete = true;
+	return r;
+}
+
+int mappings_peek(struct mappings *m, uint64_t root, struct mappings_sum *sum)
+{
+	int r;
+
+	m->peeking = true;
+	r = mappings_fold(m, root, false, sum);
+	m->peeking = false;
 	return r;
 }
 

@@ -14,6 +14,7 @@ struct mappings {
 	uint32_t time;			/* the superblock's */
 	struct bits counted;		/* leaves whose data blocks were counted */
 	uint64_t nr_told;		/* nodes looked at again for findings */
+	bool peeking;			/* references are not counted */
 };
 
 int mappings_init(struct mappings *m, struct scan *s, struct counts *counts,
@@ -39,6 +40,9 @@ int mappings_fold(struct mappings *m, uint64_t root, bool count, struct mappings
 
 /* Adds the findings of a device whose fold was damaged or odd. */
 int mappings_tell(struct mappings *m, uint64_t dev, uint64_t root);
+
+/* The same for a root of any age, without counting references. */
+int mappings_peek(struct mappings *m, uint64_t root, struct mappings_sum *sum);
 
 /*
  * Each place below @root (its own included) whose block is lost, in key order: keys [begin, end) with end

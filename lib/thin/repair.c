@@ -5,12 +5,15 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "io/engine.h"
 #include "thin/build.h"
 #include "thin/devices.h"
 #include "thin/salvage.h"
 
 struct repair {
 	struct salvage sv;
+	struct thin_found found;
+	struct pd_io *overlay;		/* or NULL */
 	struct thin_view v;
 	struct thin_sb_record rec;
 	const struct pd_thin_repair_opts *o;
@@ -57,8 +60,9 @@ static int report_lost(struct repair *rp, const struct salvage_device *d)
 	return r;
 }
 
-static int report(struct repair *rp, const char *sb_source)
+static int report(struct repair *rp)
 {
+	const char *sb_source = rp->found.source;
 	const struct pd_sink *s = rp->o->report;
 	const struct pd_thin_overrides *ov = &rp->o->overrides;
 	const struct thin_sb_record *rec = &rp->rec;
@@ -103,7 +107,18 @@ static int report(struct repair *rp, const char *sb_source)
 			n++ ? "," : "", o->block, o->height, o->first, o->last + 1, o->nr_entries,
 			o->nr_fits);
 	}
-	return r ? r : say(s, "],\n \"generations\": []}\n");
+	if (!r)
+		r = say(s, "],\n \"generations\": [");
+	for (unsigned i = 0; !r && i < rp->found.nr_generations; i++) {
+		const struct thin_generation *g = &rp->found.generations[i];
+
+		r = say(s, "%s\n  {\"index_block\": %" PRIu64 ", \"complete\": %s, \"time\": %" PRIu32
+			", \"transaction\": %" PRIu64 ", \"devices\": %" PRIu64 ", \"mappings\": %" PRIu64
+			", \"evidence\": \"%s\"}", i ? "," : "", g->index_block,
+			g->index_block ? "true" : "false", g->time, g->transaction, g->nr_devices,
+			g->nr_mappings, g->chosen ? "taken as the base" : "shares the newest times");
+	}
+	return r ? r : say(s, "]}\n");
 }
 
 /* ---- what goes out ---- */
@@ -186,22 +201,27 @@ static void tell_losses(struct repair *rp)
 /* Up to the point where it is known what there is. */
 static int prepare(struct repair *rp, struct pd_io *in)
 {
-	struct thin_superblock sb;
-	const char *source;
-	int r = thin_find_superblock(in, rp->o, rp->run, &sb, &source);
+	int r = thin_find_superblock(in, rp->o, rp->run, &rp->found);
 
 	if (r)
 		return r;
-	r = salvage_init(&rp->sv, in, rp->run, &sb);
+	if (rp->found.intersect) {
+		r = pd_io_overlay(&rp->overlay, in);
+		in = rp->overlay;
+	}
+	if (!r)
+		r = salvage_init(&rp->sv, in, rp->run, &rp->found.sb);
 	if (!r)
 		r = salvage_run(&rp->sv);
+	if (!r && rp->found.intersect)
+		r = salvage_intersect(&rp->sv, &rp->found);
 	if (!r)
 		r = make_view(rp);
 	if (r)
 		return r;
 	fill_record(rp);
 	tell_losses(rp);
-	r = report(rp, source);
+	r = report(rp);
 	if (!r && !rp->res->nr_devices && rp->res->lossy) {
 		pd_log(rp->run->log, PD_LOG_ERR, "nothing can be saved");
 		r = -EUCLEAN;
@@ -257,6 +277,7 @@ static void repair_exit(struct repair *rp)
 {
 	free(rp->v.devices);
 	salvage_exit(&rp->sv);
+	pd_io_close(rp->overlay);
 }
 
 int pd_thin_repair(struct pd_io *in, struct pd_io *out, const struct pd_thin_repair_opts *o,

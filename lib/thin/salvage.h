@@ -65,13 +65,35 @@ struct salvage {
 	uint32_t newest_time;		/* of all mappings, once looked for */
 };
 
+/* One of the states that could be the last. */
+struct thin_generation {
+	uint64_t index_block;		/* 0: a pair of roots without one */
+	uint32_t time;
+	uint64_t transaction;
+	uint64_t nr_devices, nr_mappings;
+	uint64_t mapping_root;
+	bool chosen;
+};
+
+#define MAX_GENERATIONS 1024u
+
+struct thin_found {
+	struct thin_superblock sb;
+	const char *source;		/* static text for the report */
+	bool intersect;			/* only what all generations map alike may be kept */
+	struct thin_generation generations[MAX_GENERATIONS];
+	unsigned nr_generations;
+};
+
 /*
- * generations.c: where to begin. The live superblock if it can be believed, else one made up from
- * what is on the device and from @o. @*source: static text for the report. 0, -EUCLEAN, -EINVAL after
- * a message.
+ * generations.c: where to begin. The live superblock if it can be believed, else one made up from what
+ * is on the device and from @o. 0, -EUCLEAN, -EINVAL after a message.
  */
 int thin_find_superblock(struct pd_io *in, const struct pd_thin_repair_opts *o,
-			 const struct pd_run *run, struct thin_superblock *sb, const char **source);
+			 const struct pd_run *run, struct thin_found *found);
+
+/* intersect.c: leaves of the devices only what the other generations have too, leaf by leaf. */
+int salvage_intersect(struct salvage *sv, const struct thin_found *found);
 
 /* Finds out what is there below @sv->sb, places orphans, and leaves devices and edited slots. 0, -ENOMEM,
  * -EIO, -EUCLEAN if nothing can be placed though there is something. */

@@ -36,7 +36,7 @@ quiet thin_check "$META"
 must thin_dump "$META" >a.xml
 grep -q 'transaction="17"' a.xml || die "the transaction id is not in the dump"
 dump_maps <a.xml | sort >tool
-grep ^map before | sort >kernel
+grep '^map ' before | sort >kernel
 same kernel tool "the dump maps other blocks than the kernel"
 say "mappings that agree: $(wc -l <kernel)"
 
