@@ -179,8 +179,11 @@ int pd_crash_disk(struct pd_io *io, uint64_t nr_writes, uint64_t seed, struct pd
 	uint64_t safe, state = seed;
 	const struct write *last = NULL;
 	uint8_t *old = pd_io_buffer(1);
-	int r = old ? io_ram_copy(disk, c->before) : -ENOMEM;
+	int r = -ENOMEM;
 
+	*disk = NULL;
+	if (old)
+		r = io_ram_copy(disk, c->before);
 	nr_writes = min_t(uint64_t, nr_writes, c->nr_writes);
 	safe = seed ? nr_safe(c, nr_writes, seed) : nr_writes;
 	for (uint64_t i = 0; !r && i < nr_writes; i++) {

@@ -116,10 +116,7 @@ static void submit_pieces(struct stream *s, struct pieces *p)
 		if (!req->nr)
 			return;
 		p->nr_idle--;
-		req->result = -EIO;
-		if (req->block + req->nr <= p->io->nr_blocks)
-			req->result = pd_io_submit(p->io, &req, 1);
-		if (req->result)
+		if (req->block + req->nr > p->io->nr_blocks || pd_io_submit(p->io, &req, 1))
 			p->failed[p->nr_failed++] = req;
 		else
 			p->under_way++;

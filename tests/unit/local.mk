@@ -5,11 +5,25 @@ TESTS += unit/unit
 endif
 unit_unit_CFLAGS = $(AM_CFLAGS) $(CUNIT_CFLAGS)
 unit_unit_LDADD = $(top_builddir)/lib/libpdata-all.la $(CUNIT_LIBS)
+# Tests make these fail: ../fault/alloc.c.
+wrap = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=strdup,--wrap=mmap
+unit_unit_LDFLAGS = $(AM_LDFLAGS) $(wrap)
+EXTRA_DIST += fault/README unit/README
 unit_unit_SOURCES = \
 	unit/main.c \
 	unit/suites.h \
 	unit/unit.h \
 	unit/build.c \
+	fault/alloc.c \
+	fault/alloc.h \
+	fault/each.c \
+	fault/each.h \
+	fault/io.c \
+	unit/base.c \
+	unit/block.c \
+	unit/crc32c.c \
+	unit/engines.c \
+	unit/stream.c \
 	unit/damage.c \
 	unit/slots.c \
 	unit/thin-check.c \

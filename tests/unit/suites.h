@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* All files of unit tests, in the order they run. */
 #define UNIT_SUITES(X)	\
+	X(base)		\
+	X(crc32c)	\
+	X(engines)	\
+	X(stream)	\
+	X(block)	\
 	X(xml_writer)	\
 	X(damage)	\
 	X(slots)	\
@@ -8,4 +13,5 @@
 	X(thin_dump)	\
 	X(build)	\
 	X(xml_reader)	\
+	X(fault_io)	\
 	/* the end */
