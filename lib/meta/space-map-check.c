@@ -227,7 +227,7 @@ static int load_bitmap(void *ctx, unsigned worker, uint64_t block, const struct 
 		       const void *data)
 {
 	struct loading *l = ctx;
-	uint32_t i = slot->children;
+	uint64_t i = slot->first;
 
 	(void)worker;
 	(void)block;
@@ -268,6 +268,7 @@ int metadata_sm_load(struct scan *s, struct metadata_sm *sm, const struct sm_roo
 {
 	uint64_t nr = le64_get(root->nr_blocks);
 	struct loading l = { s, sm };
+	bool here[MAX_METADATA_BITMAPS] = { false };
 	struct bits set;
 	int r;
 
@@ -296,7 +297,8 @@ int metadata_sm_load(struct scan *s, struct metadata_sm *sm, const struct sm_roo
 			scan_ref(s, b);
 			if (!bits_test_and_set(&set, b) &&
 			    s->slots.slot[b].state == SLOT_UNREAD) {
-				s->slots.slot[b].children = i;
+				s->slots.slot[b].first = i;
+				here[i] = true;
 				continue;
 			}
 		}
@@ -308,8 +310,7 @@ int metadata_sm_load(struct scan *s, struct metadata_sm *sm, const struct sm_roo
 	for (unsigned i = 0; !r && i < sm->nr_bitmaps; i++) {
 		uint64_t b = le64_get(sm->index.index[i].blocknr);
 
-		if (!b || b >= s->nr_blocks || sm->bitmap_ok[i] ||
-		    s->slots.slot[b].children != i)
+		if (!here[i] || sm->bitmap_ok[i])
 			continue;
 		lost_bitmap(s, PD_AT_METADATA_SM, slot_problem(&s->slots.slot[b], KIND_BITMAP), i,
 			    sm->nr_blocks, b);
@@ -512,7 +513,7 @@ int data_sm_load(struct scan *s, struct data_sm *sm, const struct sm_root *root)
 			continue;
 		}
 		bits_set(&sm->kept, sm->index.keys[i]);
-		s->slots.slot[b].children = (uint32_t)i;
+		s->slots.slot[b].first = i;	/* other walks leave that of a bitmap alone */
 	}
 	return r ? r : counts_init(&sm->counts, sm->nr_blocks, &sm->kept);
 }
@@ -559,7 +560,7 @@ struct comparing {
 static int compare_bitmap(void *ctx, unsigned worker, uint64_t block, const void *data, int err)
 {
 	struct comparing *c = ctx;
-	uint32_t i = c->s->slots.slot[block].children;
+	uint64_t i = c->s->slots.slot[block].first;
 	struct sm_group *g = &c->sm->groups[i];
 	uint64_t begin = c->sm->index.keys[i] * ENTRIES_PER_BITMAP;
 	unsigned nr = (unsigned)min_t(uint64_t, c->sm->nr_blocks - begin, ENTRIES_PER_BITMAP);

@@ -414,6 +414,41 @@ static void test_clearing_without_looking_leaves_leaks(void)
 	fixture_exit(&f);
 }
 
+static void test_a_node_in_place_of_a_bitmap_is_fatal(void)
+{
+	struct fixture f;
+	struct metadata_index *ix;
+	uint64_t at;
+
+	fixture_init(&f);
+	at = le64_get(root_of(&f, true).bitmap_root);
+	ix = get(&f, at);
+	ix->index[0].blocknr = root_of(&f, false).bitmap_root;
+	put_as(&f, at, ix, KIND_INDEX);
+	CHECK(&f, .size = 0);
+	CU_ASSERT_EQUAL(f.res.worst, PD_SEV_FATAL);
+	CU_ASSERT(hears(&f, "metadata space map: metadata blocks [0, 256)"));
+	CU_ASSERT(hears(&f, "block-kind"));
+	fixture_exit(&f);
+}
+
+static void test_a_bitmap_in_place_of_an_overflow_node_is_fatal(void)
+{
+	struct fixture f;
+	struct thin_superblock *sb;
+	le64 bitmap;
+
+	fixture_init(&f);
+	bitmap = le64_put(bitmap_of(&f, false, 0));
+	sb = get(&f, 0);
+	memcpy(sb->data_space_map_root + offsetof(struct sm_root, ref_count_root), &bitmap, sizeof(bitmap));
+	put(&f, 0, sb);
+	CHECK(&f, .size = 0);
+	CU_ASSERT_EQUAL(f.res.worst, PD_SEV_FATAL);
+	CU_ASSERT(hears(&f, "data space map"));
+	fixture_exit(&f);
+}
+
 static void test_free_counts_are_mended_by_auto_repair_alone(void)
 {
 	struct fixture f;
@@ -613,6 +648,8 @@ UNIT_SUITE(thin_check,
 	UNIT(test_count_too_low_is_fatal_and_never_mended),
 	UNIT(test_leaks_are_errors_that_can_be_mended),
 	UNIT(test_clearing_without_looking_leaves_leaks),
+	UNIT(test_a_node_in_place_of_a_bitmap_is_fatal),
+	UNIT(test_a_bitmap_in_place_of_an_overflow_node_is_fatal),
 	UNIT(test_free_counts_are_mended_by_auto_repair_alone),
 	UNIT(test_very_many_leaks_are_counted_and_mended),
 	UNIT(test_any_number_of_threads_says_the_same),
