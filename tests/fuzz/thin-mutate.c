@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Thin pools, mutated with their checksums mended, through check, mending and dump, in one process.
+ * Thin pools, mutated with their checksums mended, through check, mending, dump and repair, in one process.
  *
  * usage: thin-mutate FIRST-SEED NR IMAGE...
  *
  * What must hold besides not crashing: check says the same with one thread and with four; what
- * --auto-repair mended checks clean of errors; a pool that checks clean can be dumped.
+ * --auto-repair mended checks clean of errors; a pool that checks clean can be dumped; what
+ * repair writes checks clean.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -155,6 +156,33 @@ static int check(struct pd_io *io, unsigned threads, bool repair, struct heard *
 	return pd_thin_check(io, &o, &run, res);
 }
 
+/* What repair writes checks clean; and the input stays as it was. */
+static const char *repair(struct pd_io *io, uint64_t nr_blocks)
+{
+	struct pd_thin_repair_opts o = {
+		.size = sizeof(o),
+		.overrides = { .has_data_block_size = rnd(2), .data_block_size = 128,
+			       .has_nr_data_blocks = rnd(2), .nr_data_blocks = 1u << 20 },
+	};
+	struct pd_run run = { .nr_threads = 1 };
+	struct pd_thin_repair_result res;
+	struct pd_check_result checked;
+	const char *why = NULL;
+	struct pd_io *out;
+	struct heard h;
+	int r;
+
+	if (pd_io_open_ram(&out, 2 * nr_blocks + 64))
+		abort();
+	r = pd_thin_repair(io, out, &o, &run, &res);
+	if (!r && check(out, 1, false, &h, &checked))
+		why = "what was repaired cannot be checked";
+	else if (!r && checked.worst > PD_SEV_WARN)
+		why = "what was repaired does not check";
+	pd_io_close(out);
+	return why;
+}
+
 static double now(void)
 {
 	struct timespec t;
@@ -171,6 +199,7 @@ static const char *one(const struct image *im, struct pd_io *io, uint64_t nr_blo
 	struct heard a, b;
 	uint64_t len = 0;
 	struct pd_sink sink = { swallow, &len };
+	const char *why;
 	int r, dumped;
 
 	for (uint64_t i = 1 + rnd(3); i; i--)
@@ -181,6 +210,9 @@ static const char *one(const struct image *im, struct pd_io *io, uint64_t nr_blo
 	if (a.len > 1u << 20)
 		return "more than a megabyte was said";
 	dumped = pd_thin_dump(io, &o, &run, &sink);
+	why = repair(io, nr_blocks);
+	if (why)
+		return why;
 	if (!r && res.worst < PD_SEV_FATAL && dumped)
 		return "what checks clean cannot be dumped";
 	if (r || res.worst == PD_SEV_FATAL)
