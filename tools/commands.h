@@ -10,4 +10,5 @@
 
 /* In pdata_tools_dev only. */
 #define PDATA_DEV_COMMANDS(X)	\
+	X(pdata_poke)		\
 	/* the end */

@@ -94,6 +94,7 @@ struct command {
 	size_t args_size;
 	bool takes_quiet;		/* -q, --quiet is an option of this command */
 	bool ignores_operand;		/* one surplus operand, even "", is ignored (the repair commands) */
+	bool takes_more_operands;	/* any number after those of the table; see struct frame */
 	bool takes_numeric_operand;	/* one surplus operand that is a plain number: "-m 123" */
 	void (*init)(void *args);	/* defaults other than zero, or NULL */
 	/* returns EXIT_CLEAN, EXIT_BAD or EXIT_USAGE */

@@ -259,7 +259,7 @@ static int operands(struct parser *p)
 		f->numeric_operand_given = true;
 		return 0;
 	}
-	if (used < f->nr_operands)
+	if (used < f->nr_operands && !f->cmd->takes_more_operands)
 		return usage_error(f, "unexpected argument '%s' found", f->operands[used]);
 	return 0;
 }

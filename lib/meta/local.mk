@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 pdata_include_HEADERS += \
+	include/pdata/fields.h \
 	include/pdata/meta.h \
 	include/pdata/problems.h
 libpdata_all_la_SOURCES += \
@@ -7,6 +8,8 @@ libpdata_all_la_SOURCES += \
 	meta/array-scan.h \
 	meta/damage.c \
 	meta/damage.h \
+	meta/fields.c \
+	meta/fields.h \
 	meta/mend.c \
 	meta/mend.h \
 	meta/scan.c \

@@ -23,6 +23,7 @@ unit_unit_SOURCES = \
 	unit/block.c \
 	unit/crc32c.c \
 	unit/engines.c \
+	unit/fields.c \
 	unit/stream.c \
 	unit/damage.c \
 	unit/slots.c \

@@ -7,6 +7,7 @@
 	X(stream)	\
 	X(block)	\
 	X(xml_writer)	\
+	X(fields)	\
 	X(damage)	\
 	X(slots)	\
 	X(thin_check)	\
