@@ -11,4 +11,6 @@
 /* In pdata_tools_dev only. */
 #define PDATA_DEV_COMMANDS(X)	\
 	X(pdata_poke)		\
+	X(thin_generate_damage)	\
+	X(thin_generate_metadata) \
 	/* the end */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 pdata_include_HEADERS += \
 	include/pdata/fields.h \
+	include/pdata/dev.h \
 	include/pdata/meta.h \
 	include/pdata/problems.h
 libpdata_all_la_SOURCES += \
@@ -8,6 +9,7 @@ libpdata_all_la_SOURCES += \
 	meta/array-scan.h \
 	meta/damage.c \
 	meta/damage.h \
+	meta/dev.c \
 	meta/fields.c \
 	meta/fields.h \
 	meta/mend.c \

@@ -61,6 +61,25 @@ static int end(void *ctx, unsigned row)
 
 static const struct xml_handler handler = { start, end };
 
+int pd_thin_format(struct pd_io *out, uint32_t data_block_size, uint64_t nr_data_blocks,
+		   const struct pd_run *run)
+{
+	struct thin_build_opts opts = { .overrides = NULL };
+	struct thin_sb_record sb = {
+		.version = 2, .data_block_size = data_block_size, .nr_data_blocks = nr_data_blocks,
+	};
+	struct thin_emitter *e;
+	int r = thin_build_create(&e, out, &opts, run->log);
+
+	if (r)
+		return r;
+	r = e->superblock(e, &sb);
+	if (!r)
+		r = e->superblock_end(e);
+	thin_build_destroy(e);
+	return r;
+}
+
 int pd_thin_restore(const struct pd_source *xml, struct pd_io *out,
 		    const struct pd_thin_restore_opts *o, const struct pd_run *run)
 {

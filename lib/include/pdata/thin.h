@@ -182,6 +182,17 @@ int pd_thin_repair_dump(struct pd_io *in, const struct pd_thin_repair_opts *o,
 			const struct pd_sink *out, struct pd_thin_repair_result *res);
 
 /**
+ * pd_thin_format() - metadata of a pool without devices.
+ * @out:             overwritten, in the order of pd_thin_restore()
+ * @data_block_size: sectors, a multiple of 128 from 128 to 2097152
+ * @nr_data_blocks:  size of the data device
+ *
+ * Return: 0; -EINVAL, -ENOSPC, -ENOMEM, -EIO after a message to the log of @run.
+ */
+int pd_thin_format(struct pd_io *out, uint32_t data_block_size, uint64_t nr_data_blocks,
+		   const struct pd_run *run);
+
+/**
  * struct pd_thin_restore_opts - all zero restores what the text says.
  * @size:      sizeof(struct pd_thin_restore_opts)
  * @overrides: numbers to use instead of the text's
