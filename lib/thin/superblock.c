@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <pdata/err.h>
+#include <pdata/problems.h>
 #include "thin/dump.h"
 
 static bool all_zero(const uint8_t *p, size_t len)
@@ -15,18 +16,20 @@ static int judge(const void *buf, uint64_t block, const char *what, struct pd_lo
 	const struct thin_superblock *sb = buf;
 
 	if (block_kind(buf) != KIND_THIN_SB) {
-		pd_log(log, PD_LOG_ERR, "bad checksum in superblock%s%s", what,
-		       all_zero(buf, PD_BLOCK_SIZE) ? ": it is empty; was this ever formatted?" : "");
+		pd_log(log, PD_LOG_ERR, "bad checksum in superblock%s%s [%s]", what,
+		       all_zero(buf, PD_BLOCK_SIZE) ? ": it is empty; was this ever formatted?" : "",
+		       pd_problem_row(PD_PR_SB_CSUM)->name);
 		return -EUCLEAN;
 	}
 	if (le64_get(sb->magic) != THIN_MAGIC) {
-		pd_log(log, PD_LOG_ERR, "superblock%s: wrong magic number %" PRIu64, what,
-		       le64_get(sb->magic));
+		pd_log(log, PD_LOG_ERR, "superblock%s: wrong magic number %" PRIu64 " [%s]", what,
+		       le64_get(sb->magic), pd_problem_row(PD_PR_SB_MAGIC)->name);
 		return -EUCLEAN;
 	}
 	if (le64_get(sb->blocknr) != block) {
 		pd_log(log, PD_LOG_ERR, "superblock%s: found in block %" PRIu64 ", but says it belongs "
-		       "in block %" PRIu64, what, block, le64_get(sb->blocknr));
+		       "in block %" PRIu64 " [%s]", what, block, le64_get(sb->blocknr),
+		       pd_problem_row(PD_PR_SB_LOCATION)->name);
 		return -EUCLEAN;
 	}
 	return 0;
