@@ -10,11 +10,11 @@ struct args {
 	uint64_t transaction_id, nr_data_blocks, generation;
 	uint32_t data_block_size;
 	bool has_transaction_id, has_data_block_size, has_nr_data_blocks, has_generation;
-	bool strict, dry_run;
+	bool strict, dry_run, in_place;
 };
 
 static const struct opt opts[] = {
-	OPT_STR('i', "input", "FILE", args, input, OPT_REQUIRED, "Damaged metadata device or file; only read"),
+	OPT_STR('i', "input", "FILE", args, input, 0, "Damaged metadata device or file; only read"),
 	OPT_STR('o', "output", "FILE", args, output, 0, "Metadata device or file to overwrite"),
 	OPT_U64(0, "transaction-id", "N", args, transaction_id, has_transaction_id,
 		"Transaction id to write instead of what is found"),
@@ -27,8 +27,29 @@ static const struct opt opts[] = {
 	OPT_STR(0, "report", "FILE", args, report, 0, "Write what is kept and lost to FILE, as JSON"),
 	OPT_U64(0, "generation", "BLOCKNR", args, generation, has_generation,
 		"Take this generation, which the report names by its index block"),
+	OPT_FLAG(0, "in-place", args, in_place,
+		 "Write new space maps on the device itself, which is the operand; all trees must be sound"),
 	OPT_END
 };
+
+static int in_place(struct frame *f, const struct args *a)
+{
+	struct pd_thin_in_place_opts o = { .size = sizeof(o) };
+	struct pd_io *io;
+	int r;
+
+	if (a->input || a->output || f->nr_operands != 1)
+		return usage_error(f, "--in-place takes the device as its operand, and neither -i nor -o");
+	r = open_input(f, f->operands[0], PD_IO_WRITE, &io);
+	if (r)
+		return r;
+	signals_guard(f, NULL);
+	r = pd_thin_repair_in_place(io, &o, &f->run) ? EXIT_BAD : EXIT_CLEAN;
+	signals_release();
+	pd_io_close(io);
+	return r;
+}
+
 
 static void print_result(const struct pd_thin_repair_result *res)
 {
@@ -60,9 +81,12 @@ static int run(struct frame *f, void *v)
 	struct pd_sink sink = { .write = text_write };
 	int r;
 
-	if (!a->output && !a->dry_run) {
-		fprintf(stderr, "error: the following required arguments were not provided:\n"
-			"  --output <FILE>\n");
+	if (a->in_place)
+		return in_place(f, a);
+	if (!a->input || (!a->output && !a->dry_run)) {
+		fprintf(stderr, "%serror: the following required arguments were not provided:\n%s%s",
+			a->input ? "" : "No input file provided.\n", a->input ? "" : "  --input <FILE>\n",
+			a->output || a->dry_run ? "" : "  --output <FILE>\n");
 		return EXIT_USAGE;
 	}
 	r = open_input(f, a->input, 0, &in);
@@ -99,6 +123,11 @@ const struct command thin_repair_cmd = {
 	.name = "thin_repair",
 	.about = "Saves what can be saved of damaged thin pool metadata",
 	.opts = opts,
+	.conflicts = {
+		{ "in-place", "dry-run" }, { "in-place", "report" }, { "in-place", "generation" },
+		{ "in-place", "transaction-id" }, { "in-place", "data-block-size" },
+		{ "in-place", "nr-data-blocks" },
+	},
 	.args_size = sizeof(struct args),
 	.takes_quiet = true,
 	.ignores_operand = true,

@@ -29,6 +29,11 @@ struct out;
 
 /* @io: stays the caller's; NULL for a dry run. 0 or -ENOMEM. */
 int out_create(struct out **out, struct pd_io *io, struct pd_log *log);
+/* The same among blocks that stay: no block of @avoid is handed out, and the space map is for
+ * @nr_blocks. The caller counts the references to blocks that stay, with out_ref(); there is no
+ * out_begin(), block 0 changes with out_commit() alone. @avoid must outlive the output. */
+int out_create_beside(struct out **out, struct pd_io *io, uint64_t nr_blocks,
+		      const struct bits *avoid, struct pd_log *log);
 void out_destroy(struct out *out);	/* takes NULL; block 0 stays what it is */
 
 /**

@@ -24,6 +24,7 @@ struct out {
 	struct pd_log *log;
 	uint64_t nr_blocks;		/* that can be written; 0 in a dry run */
 	uint64_t next;
+	const struct bits *avoid;	/* blocks that are in use already, or NULL */
 	uint64_t needed;		/* once the space map is made, else 0 */
 	struct counts counts;
 	void *scratch;			/* for a block that nobody writes */
@@ -66,6 +67,27 @@ int out_create(struct out **out, struct pd_io *io, struct pd_log *log)
 bad:
 	out_destroy(o);
 	return -ENOMEM;
+}
+
+/* Puts ->next on a block that may be written. */
+static void skip_used(struct out *o)
+{
+	if (o->avoid && o->next < o->nr_blocks)
+		o->next = min_t(uint64_t, bits_next_clear(o->avoid, o->next), o->nr_blocks);
+}
+
+int out_create_beside(struct out **out, struct pd_io *io, uint64_t nr_blocks,
+		      const struct bits *avoid, struct pd_log *log)
+{
+	int r = out_create(out, io, log);
+
+	if (r)
+		return r;
+	(*out)->nr_blocks = min_t(uint64_t, nr_blocks, (*out)->nr_blocks);
+	(*out)->avoid = avoid;
+	skip_used(*out);
+	(*out)->batch[0].first = (*out)->next;
+	return 0;
 }
 
 void out_destroy(struct out *o)
@@ -225,11 +247,14 @@ int out_block(struct out *o, enum block_kind kind, void **data, uint64_t *block)
 		out_skip(o, 1);
 		return 0;
 	}
-	/* Writes end at multiples of their length. */
-	if (b->nr && o->next % BATCH == 0)
+	/* Writes end at multiples of their length, and where blocks in use lie between. */
+	if (b->nr && (o->next % BATCH == 0 || o->next != b->first + b->nr))
 		r = submit(o, false);
 	b = current(o);
+	if (!b->nr)
+		b->first = o->next;
 	*block = o->next++;
+	skip_used(o);
 	b->kind[b->nr] = (uint8_t)kind;
 	*data = memset(b->data + (size_t)b->nr++ * PD_BLOCK_SIZE, 0, PD_BLOCK_SIZE);
 	return r;
@@ -253,7 +278,7 @@ int out_read(struct out *o, uint64_t block, void *data)
 
 	if (block >= min_t(uint64_t, o->next, o->nr_blocks))
 		return -ENODATA;
-	if (block >= b->first) {
+	if (block >= b->first && block < b->first + b->nr) {
 		memcpy(data, b->data + (size_t)(block - b->first) * PD_BLOCK_SIZE, PD_BLOCK_SIZE);
 		return 0;
 	}
@@ -288,12 +313,27 @@ static uint64_t tree_nodes(uint64_t nr, uint32_t value_size)
 	return all;
 }
 
+/* Beside blocks in use: what there is, if what is free suffices, else more. */
+static uint64_t needed_beside(struct out *o)
+{
+	uint64_t high = 0, free = 0, want;
+
+	for (uint64_t b = 0; b < o->nr_blocks; b++) {
+		high += counts_get(&o->counts, b) > 2;
+		free += b >= o->next && !bits_test(o->avoid, b);
+	}
+	want = tree_nodes(high, sizeof(le32)) + ceil_div(o->nr_blocks, ENTRIES_PER_BITMAP) + 1;
+	return free >= want ? o->nr_blocks : o->nr_blocks + want - free;
+}
+
 uint64_t out_needed(struct out *o)
 {
 	uint64_t high = 0, used, n;
 
 	if (o->needed)
 		return o->needed;
+	if (o->avoid)
+		return o->needed = needed_beside(o);
 	for (uint64_t b = 0; b < min_t(uint64_t, o->next, MAX_METADATA_BLOCKS); b++)
 		high += counts_get(&o->counts, b) > 2;
 	used = o->next + tree_nodes(high, sizeof(le32)) + 1;	/* and the index block */
@@ -321,7 +361,7 @@ static int too_small(struct out *o)
 static int build_overflow(struct out *o, uint64_t *root)
 {
 	struct tree_build t;
-	uint64_t end = o->next;
+	uint64_t end = o->avoid ? o->nr_blocks : o->next;
 	int r = tree_build_init(&t, o, sizeof(le32));
 
 	for (uint64_t b = 0; b < end && !r; b++) {
@@ -339,8 +379,7 @@ static int build_overflow(struct out *o, uint64_t *root)
 	return r;
 }
 
-static int fill_bitmaps(struct out *o, uint64_t first, struct metadata_index *index,
-			uint64_t *nr_allocated)
+static int fill_bitmaps(struct out *o, struct metadata_index *index, uint64_t *nr_allocated)
 {
 	uint64_t nr = ceil_div(o->nr_blocks, ENTRIES_PER_BITMAP), block;
 	void *data;
@@ -350,7 +389,6 @@ static int fill_bitmaps(struct out *o, uint64_t first, struct metadata_index *in
 		r = out_block(o, KIND_BITMAP, &data, &block);
 		if (r)
 			break;
-		assert(block == first + i);
 		r = sm_build_bitmap(&o->counts, i * ENTRIES_PER_BITMAP,
 				    min_t(uint64_t, (i + 1) * ENTRIES_PER_BITMAP, o->nr_blocks), data,
 				    NULL, &index->index[i], nr_allocated);
@@ -361,7 +399,7 @@ static int fill_bitmaps(struct out *o, uint64_t first, struct metadata_index *in
 
 int out_metadata_sm(struct out *o, struct sm_root *root)
 {
-	uint64_t nr = ceil_div(o->nr_blocks, ENTRIES_PER_BITMAP), overflow, nr_allocated = 0, first;
+	uint64_t nr = ceil_div(o->nr_blocks, ENTRIES_PER_BITMAP), overflow, nr_allocated = 0;
 	struct metadata_index *index;
 	uint64_t block;
 	void *data;
@@ -376,13 +414,15 @@ int out_metadata_sm(struct out *o, struct sm_root *root)
 		return r;
 	out_ref(o, overflow);
 	/* Every block taken from here on has count 1, so the bitmaps can be filled at once. */
-	first = o->next;
-	for (uint64_t i = 0; i <= nr; i++)
-		out_ref(o, first + i);
+	for (uint64_t i = 0, b = o->next; i <= nr; i++, b++) {
+		if (o->avoid)
+			b = bits_next_clear(o->avoid, b);
+		out_ref(o, b);
+	}
 	index = calloc(1, sizeof(*index));
 	if (!index)
 		return -ENOMEM;
-	r = fill_bitmaps(o, first, index, &nr_allocated);
+	r = fill_bitmaps(o, index, &nr_allocated);
 	if (!r)
 		r = out_block(o, KIND_INDEX, &data, &block);
 	if (!r)

@@ -279,7 +279,11 @@ static int check_trees(struct thin_check *c)
 	}
 	if (r || o->skip_mappings)
 		goto out;
-	if (space_maps) {
+	if (space_maps && c->trees_only) {
+		c->data.index.place = PD_AT_DATA_SM;
+		c->data.nr_blocks = le64_get(data_root.nr_blocks);
+		r = counts_init(&c->data.counts, c->data.nr_blocks, NULL);
+	} else if (space_maps) {
 		struct sm_root root = sm_root_get(c->live.metadata_space_map_root);
 
 		r = metadata_sm_load(&c->s, &c->metadata, &root);
@@ -298,7 +302,7 @@ static int check_trees(struct thin_check *c)
 		r = fold_devices(c, &m, &held);
 		c->s.snap = false;
 	}
-	if (!r && space_maps) {
+	if (!r && space_maps && !c->trees_only) {
 		if (!c->s.incomplete)
 			r = mappings_settle(&m);
 		if (!r)

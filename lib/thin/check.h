@@ -12,6 +12,7 @@ struct thin_check {
 	const struct pd_run *run;
 	struct pd_check_result *res;
 	struct damage damage;
+	bool trees_only;	/* space maps are not believed, read or compared */
 	struct thin_superblock live;
 	struct scan s;
 	struct metadata_sm metadata;

@@ -16,6 +16,7 @@ libpdata_all_la_SOURCES += \
 	thin/emit.c \
 	thin/generations.c \
 	thin/human.c \
+	thin/in-place.c \
 	thin/intersect.c \
 	thin/mappings.c \
 	thin/mappings.h \

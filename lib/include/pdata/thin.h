@@ -181,6 +181,37 @@ int pd_thin_repair_dump(struct pd_io *in, const struct pd_thin_repair_opts *o,
 			const struct pd_thin_dump_opts *dump, const struct pd_run *run,
 			const struct pd_sink *out, struct pd_thin_repair_result *res);
 
+/** enum pd_thin_phase - steps of a repair in place, in this order; for tests that stop between them. */
+enum pd_thin_phase {
+	PD_THIN_PHASE_NONE,
+	PD_THIN_PHASE_DATA_SM,		/* the new data space map is on its way to the device */
+	PD_THIN_PHASE_METADATA_SM,	/* so is the new metadata space map */
+};
+
+/**
+ * struct pd_thin_in_place_opts - all zero does the whole of it.
+ * @size:       sizeof(struct pd_thin_in_place_opts)
+ * @stop_after: stop there with -ECANCELED, the superblock as it was
+ */
+struct pd_thin_in_place_opts {
+	size_t size;
+	enum pd_thin_phase stop_after;
+};
+
+/**
+ * pd_thin_repair_in_place() - both space maps anew, from the trees, on the same device.
+ * @io: open for writing.
+ *
+ * Mends everything that is wrong with space maps, lost counts and unreadable bitmaps included, and clears
+ * needs_check; the metadata snapshot stays. The new maps go to blocks that neither the trees nor the old
+ * maps use, and the superblock is written last: a power cut leaves the old or the new.
+ *
+ * Return: 0; -EUCLEAN if any tree is damaged, and nothing was written; -ENOSPC if there is no room beside
+ *         the old maps; -ENOMEM, -EIO. The reason was told.
+ */
+int pd_thin_repair_in_place(struct pd_io *io, const struct pd_thin_in_place_opts *o,
+			    const struct pd_run *run);
+
 /**
  * pd_thin_format() - metadata of a pool without devices.
  * @out:             overwritten, in the order of pd_thin_restore()
