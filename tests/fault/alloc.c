@@ -46,3 +46,5 @@ WRAP(void *, aligned_alloc, (size_t align, size_t len), (align, len), NULL)
 WRAP(char *, strdup, (const char *s), (s), NULL)
 WRAP(void *, mmap, (void *at, size_t len, int prot, int flags, int fd, off_t offset),
      (at, len, prot, flags, fd, offset), MAP_FAILED)
+WRAP(void *, mmap64, (void *at, size_t len, int prot, int flags, int fd, off64_t offset),
+     (at, len, prot, flags, fd, offset), MAP_FAILED)

@@ -6,9 +6,9 @@ endif
 unit_unit_CFLAGS = $(AM_CFLAGS) $(CUNIT_CFLAGS)
 unit_unit_LDADD = $(top_builddir)/lib/libpdata-all.la $(CUNIT_LIBS)
 # Tests make these fail: ../fault/alloc.c.
-wrap = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=strdup,--wrap=mmap
+wrap = -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc,--wrap=strdup,--wrap=mmap,--wrap=mmap64
 unit_unit_LDFLAGS = $(AM_LDFLAGS) $(wrap)
-EXTRA_DIST += fault/README unit/README
+EXTRA_DIST += fault/README unit/README unit/cross/run unit/cross/main.c unit/cross/CUnit/CUnit.h
 unit_unit_SOURCES = \
 	unit/main.c \
 	unit/suites.h \
