@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* One list: the dispatcher, the links that are made and the man pages follow it. */
 #define PDATA_COMMANDS(X)	\
+	X(cache_check)		\
 	X(cache_metadata_size)	\
 	X(thin_check)		\
 	X(thin_dump)		\

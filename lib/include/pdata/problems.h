@@ -77,6 +77,16 @@
 	X(MAPPING_TIME, "mapping-time", WARN, REPORT, "mapped at a time that has not come: after a snapshot a write may reach shared data") \
 	X(SNAP_HELD_ROOT, "snapshot-held-root", WARN, REPORT, "the metadata snapshot names a snapshot of its own") \
 	X(SNAP_SM_ROOTS, "snapshot-space-maps", WARN, REPORT, "the metadata snapshot carries space maps") \
+	/* cache */										\
+	X(CACHE_POLICY_NAME, "cache-policy-name", ERROR, REPORT, "the policy's name has no end")	\
+	X(CACHE_HINT_SIZE, "cache-hint-size", WARN, REPORT, "the policy's hint size is neither 0 nor 4")	\
+	X(CACHE_FLAGS, "cache-mapping-flags", FATAL, DROP_KEYS, "unknown flags in a mapping")		\
+	X(CACHE_ORIGIN_TWICE, "cache-origin-twice", FATAL, DROP_KEYS, "the origin block is cached twice")	\
+	X(CACHE_ORIGIN_BEYOND, "cache-origin-beyond", FATAL, DROP_KEYS, "the origin block is beyond the end of the origin") \
+	X(CACHE_UNUSED, "cache-unused", ERROR, REPORT, "an unused entry is not zero")			\
+	X(CACHE_UNUSED_DIRTY, "cache-unused-dirty", WARN, REPORT, "an unused cache block is marked dirty")	\
+	X(CACHE_NO_DIRTY, "cache-no-dirty", FATAL, REPORT, "a version 2 cache has no dirty bitset")	\
+	X(CACHE_NO_DISCARDS, "cache-no-discards", WARN, REPORT, "there is no discard bitset")		\
 	/* new rows are added in front of this line */
 
 enum pd_problem {

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <pdata/err.h>
+#include "cache/superblock.h"
+
+static int judge(const struct cache_superblock *sb, const void *block, struct pd_log *log)
+{
+	if (block_kind(block) != KIND_CACHE_SB) {
+		pd_log(log, PD_LOG_ERR, "bad checksum in superblock");
+		return -EUCLEAN;
+	}
+	if (le64_get(sb->blocknr) || le64_get(sb->magic) != CACHE_MAGIC) {
+		pd_log(log, PD_LOG_ERR, "the superblock's magic number or own block number is wrong");
+		return -EUCLEAN;
+	}
+	if (le32_get(sb->version) != 1 && le32_get(sb->version) != 2) {
+		pd_log(log, PD_LOG_ERR, "metadata version %" PRIu32 " is not known", le32_get(sb->version));
+		return -EUCLEAN;
+	}
+	return 0;
+}
+
+int cache_sb_read(struct pd_io *io, struct pd_log *log, struct cache_superblock *sb)
+{
+	void *buf = pd_io_buffer(1);
+	int r = buf ? pd_io_read(io, SB_LOCATION, 1, buf) : -ENOMEM;
+
+	if (r) {
+		pd_log(log, PD_LOG_ERR, "%s: reading block 0: %s", pd_io_name(io), pd_strerror(r));
+	} else {
+		memcpy(sb, buf, sizeof(*sb));
+		r = judge(sb, buf, log);
+	}
+	free(buf);
+	return r;
+}
+
+struct array_scan cache_mapping_array(const struct cache_superblock *sb)
+{
+	return (struct array_scan){
+		.place = PD_AT_MAPPING_ARRAY, .value_size = sizeof(le64),
+		.root = le64_get(sb->mapping_root), .nr_values = le32_get(sb->cache_blocks),
+	};
+}
+
+struct array_scan cache_dirty_bitset(const struct cache_superblock *sb)
+{
+	return (struct array_scan){
+		.place = PD_AT_DIRTY, .value_size = sizeof(le64), .scale = BITSET_WORD_BITS,
+		.root = le64_get(sb->dirty_root),
+		.nr_values = ceil_div(le32_get(sb->cache_blocks), BITSET_WORD_BITS),
+	};
+}
+
+struct array_scan cache_hint_array(const struct cache_superblock *sb)
+{
+	return (struct array_scan){
+		.place = PD_AT_HINTS, .value_size = sizeof(le32), .root = le64_get(sb->hint_root),
+		.nr_values = le32_get(sb->cache_blocks),
+	};
+}
+
+struct array_scan cache_discard_bitset(const struct cache_superblock *sb)
+{
+	return (struct array_scan){
+		.place = PD_AT_DISCARDS, .value_size = sizeof(le64), .scale = BITSET_WORD_BITS,
+		.root = le64_get(sb->discard_root),
+		.nr_values = ceil_div(le64_get(sb->discard_nr_blocks), BITSET_WORD_BITS),
+	};
+}
+
+uint64_t cache_origin_blocks(const struct cache_superblock *sb)
+{
+	uint64_t sectors, size = le32_get(sb->data_block_size);
+
+	if (!cache_is_clean(sb) || !size || !le64_get(sb->discard_block_size) ||
+	    __builtin_mul_overflow(le64_get(sb->discard_block_size), le64_get(sb->discard_nr_blocks),
+				   &sectors))
+		return 0;
+	return ceil_div(sectors, size);
+}
