@@ -2,7 +2,10 @@
 /* One list: the dispatcher, the links that are made and the man pages follow it. */
 #define PDATA_COMMANDS(X)	\
 	X(cache_check)		\
+	X(cache_dump)		\
 	X(cache_metadata_size)	\
+	X(cache_repair)		\
+	X(cache_restore)	\
 	X(thin_check)		\
 	X(thin_dump)		\
 	X(thin_repair)		\

@@ -2,9 +2,15 @@
 pdata_include_HEADERS += \
 	include/pdata/cache.h
 libpdata_all_la_SOURCES += \
+	cache/build.c \
+	cache/build.h \
 	cache/check.c \
+	cache/dump.c \
+	cache/dump.h \
 	cache/elements.c \
 	cache/elements.h \
 	cache/records.h \
+	cache/restore.c \
 	cache/superblock.c \
-	cache/superblock.h
+	cache/superblock.h \
+	cache/xml-write.c

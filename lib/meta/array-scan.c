@@ -177,3 +177,18 @@ int array_scan_read(struct scan *s, struct array_scan *arrays, unsigned nr, cons
 	bits_exit(&set);
 	return r;
 }
+
+const void *array_scan_piece(struct scan *s, struct array_scan *a, uint64_t j, void *buf)
+{
+	uint64_t b = a->block[j];
+	enum pd_problem p;
+
+	if (!b)
+		return NULL;
+	p = pd_io_read(s->io, b, 1, buf) ? PD_PR_BLOCK_IO : piece_problem(a, j, b, buf);
+	if (!p)
+		return array_value_ptr(buf, 0);
+	lost(s, a, p, j, j + 1, b);
+	a->block[j] = 0;
+	return NULL;
+}

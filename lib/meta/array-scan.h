@@ -51,4 +51,7 @@ typedef int (*array_piece_fn)(void *ctx, unsigned worker, struct array_scan *a, 
 int array_scan_read(struct scan *s, struct array_scan *arrays, unsigned nr, const char *what,
 		    array_piece_fn fn, void *ctx);
 
+/* One piece into @buf: its values, or NULL if it is lost (a finding). For those who go in order. */
+const void *array_scan_piece(struct scan *s, struct array_scan *a, uint64_t piece, void *buf);
+
 #endif

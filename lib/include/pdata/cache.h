@@ -63,4 +63,65 @@ struct pd_cache_status {
 int pd_cache_check(struct pd_io *io, const struct pd_cache_check_opts *o, const struct pd_run *run,
 		   struct pd_check_result *res, struct pd_cache_status *status);
 
+/* ---- Dump, restore, repair ---- */
+
+/**
+ * pd_cache_dump() - mappings and hints as XML.
+ * @repair:        leave out what cannot be read, say so, and go on
+ * @final_newline: end the last line with a newline
+ *
+ * After an unclean shutdown every mapping is dirty: the stored bits mean nothing then. With @repair a
+ * mapping whose dirty bit cannot be read is dirty too.
+ *
+ * Return: 0; -EUCLEAN after a message if the metadata is damaged (without @repair), -ENOMEM, -EIO, or what
+ *         @out returned.
+ */
+int pd_cache_dump(struct pd_io *io, bool repair, bool final_newline, const struct pd_run *run,
+		  const struct pd_sink *out);
+
+/**
+ * struct pd_cache_restore_opts - how to write it. All zero is version 2, clean.
+ * @size:            sizeof(struct pd_cache_restore_opts)
+ * @version:         metadata version, 1 or 2; 0 means 2
+ * @written_version: number to write into the superblock instead, for tests; 0 means @version
+ * @omit_clean_shutdown: leave the flag off
+ */
+struct pd_cache_restore_opts {
+	size_t size;
+	uint32_t version, written_version;
+	bool omit_clean_shutdown;
+};
+
+/**
+ * pd_cache_restore() - new metadata from XML, plain or compressed by gzip.
+ *
+ * @out is written in the order of pd_thin_restore(). Mappings and hints must stand in ascending order of
+ * their cache blocks.
+ *
+ * Return: as pd_thin_restore().
+ */
+int pd_cache_restore(const struct pd_source *xml, struct pd_io *out,
+		     const struct pd_cache_restore_opts *o, const struct pd_run *run);
+
+/**
+ * struct pd_cache_repair_result - what was saved.
+ * @nr_kept:  mappings in the result
+ * @nr_needed: metadata blocks an output must have
+ * @lossy:    something was lost; the log has the cache blocks
+ */
+struct pd_cache_repair_result {
+	uint64_t nr_kept, nr_needed;
+	bool lossy;
+};
+
+/**
+ * pd_cache_repair() - what can be saved of damaged metadata, as new metadata of the same version.
+ * @in:  never written to
+ * @out: overwritten; NULL only finds out what would be saved
+ *
+ * Return: 0; -EUCLEAN if the superblock or all mappings are lost, -ENOSPC, -ENOMEM, -EIO.
+ */
+int pd_cache_repair(struct pd_io *in, struct pd_io *out, const struct pd_run *run,
+		    struct pd_cache_repair_result *res);
+
 #endif

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdlib.h>
+#include "cache/dump.h"
+#include "xml/writer.h"
+
+static bool counts_as_damage(struct cache_view *v, const struct array_scan *a)
+{
+	return a->damaged && !v->repair;
+}
+
+static int damaged(struct cache_view *v)
+{
+	damage_report(&v->damage, v->run->log, "cache", "blocks");
+	pd_log(v->run->log, PD_LOG_ERR, "the metadata is damaged: cache_check gives details, and a dump with "
+	       "--repair may save the rest");
+	return -EUCLEAN;
+}
+
+/* All dirty words; what cannot be read counts as dirty. */
+static int load_dirty(struct cache_view *v)
+{
+	struct array_scan *a = &v->dirty_array;
+	void *buf = v->s.slots.buf;
+
+	v->dirty = malloc((a->nr_values + 1) * sizeof(*v->dirty));
+	if (!v->dirty)
+		return -ENOMEM;
+	memset(v->dirty, 0xff, (a->nr_values + 1) * sizeof(*v->dirty));
+	for (uint64_t j = 0; j < a->nr_pieces; j++) {
+		const le64 *words = array_scan_piece(&v->s, a, j, buf);
+
+		for (uint32_t i = 0; words && i < piece_nr(a, j); i++)
+			v->dirty[j * piece_max(a) + i] = le64_get(words[i]);
+	}
+	return 0;
+}
+
+int cache_view_init(struct cache_view *v, struct pd_io *io, bool repair, const struct pd_run *run)
+{
+	int r;
+
+	*v = (struct cache_view){ .io = io, .run = run, .repair = repair };
+	damage_init(&v->damage);
+	r = cache_sb_read(io, run->log, &v->sb);
+	if (!r)
+		r = scan_init(&v->s, io, run, &v->damage, pd_io_nr_blocks(io));
+	if (r)
+		return r;
+	v->mappings = cache_mapping_array(&v->sb);
+	r = array_scan_index(&v->s, &v->mappings);
+	if (!r)
+		r = bits_init(&v->valid, le32_get(v->sb.cache_blocks));
+	if (!r && le32_get(v->sb.version) >= 2) {
+		v->dirty_array = cache_dirty_bitset(&v->sb);
+		r = array_scan_index(&v->s, &v->dirty_array);
+		if (!r)
+			r = load_dirty(v);
+	}
+	if (!r && le64_get(v->sb.hint_root) && le32_get(v->sb.policy_hint_size) == sizeof(le32)) {
+		v->hints = cache_hint_array(&v->sb);
+		r = array_scan_index(&v->s, &v->hints);
+	}
+	/* The clean flag decides: dirty bits that are not trusted need not be read. */
+	if (!r && (counts_as_damage(v, &v->mappings) ||
+		   (cache_is_clean(&v->sb) && counts_as_damage(v, &v->dirty_array))))
+		r = damaged(v);
+	return r;
+}
+
+void cache_view_exit(struct cache_view *v)
+{
+	array_scan_exit(&v->mappings);
+	array_scan_exit(&v->dirty_array);
+	array_scan_exit(&v->hints);
+	scan_exit(&v->s);
+	damage_exit(&v->damage);
+	bits_exit(&v->valid);
+	free(v->dirty);
+}
+
+static bool is_dirty(const struct cache_view *v, uint64_t cblock, uint64_t value)
+{
+	if (!cache_is_clean(&v->sb))
+		return true;
+	if (v->dirty)
+		return v->dirty[cblock / BITSET_WORD_BITS] >> cblock % BITSET_WORD_BITS & 1;
+	return mapping_flags(value) & CACHE_DIRTY;
+}
+
+static int emit_mappings(struct cache_view *v, struct cache_emitter *e, void *buf)
+{
+	struct array_scan *a = &v->mappings;
+	struct cache_mapping_record m[509];
+	int r = e->mappings_begin(e);
+
+	v->nr_kept = 0;
+	for (uint64_t j = 0; !r && j < a->nr_pieces; j++) {
+		const le64 *values = array_scan_piece(&v->s, a, j, buf);
+		unsigned n = 0;
+
+		if (counts_as_damage(v, a))
+			return damaged(v);
+		for (uint32_t i = 0; values && i < piece_nr(a, j); i++) {
+			uint64_t value = le64_get(values[i]), cblock = j * piece_max(a) + i;
+
+			if (!(mapping_flags(value) & CACHE_VALID))
+				continue;
+			bits_set(&v->valid, cblock);
+			m[n++] = (struct cache_mapping_record){
+				(uint32_t)cblock, mapping_oblock(value), is_dirty(v, cblock, value)
+			};
+		}
+		v->nr_kept += n;
+		if (n)
+			r = e->mappings(e, m, n);
+	}
+	return r ? r : e->mappings_end(e);
+}
+
+static int emit_hints(struct cache_view *v, struct cache_emitter *e, void *buf)
+{
+	struct array_scan *a = &v->hints;
+	int r = e->hints_begin(e);
+
+	for (uint64_t j = 0; !r && j < a->nr_pieces; j++) {
+		const uint8_t *values = array_scan_piece(&v->s, a, j, buf);
+
+		if (counts_as_damage(v, a))
+			return damaged(v);
+		for (uint32_t i = 0; !r && values && i < piece_nr(a, j); i++) {
+			uint64_t cblock = j * piece_max(a) + i;
+
+			if (bits_test(&v->valid, cblock))
+				r = e->hint(e, &(struct cache_hint_record){ (uint32_t)cblock, 4,
+									    values + 4 * i });
+		}
+	}
+	return r ? r : e->hints_end(e);
+}
+
+int cache_view_emit(struct cache_view *v, struct cache_emitter *e)
+{
+	struct cache_sb_record sb = {
+		.block_size = le32_get(v->sb.data_block_size),
+		.nr_cache_blocks = le32_get(v->sb.cache_blocks),
+		.hint_width = le32_get(v->sb.policy_hint_size),
+	};
+	void *buf = pd_io_buffer(1);
+	int r = buf ? 0 : -ENOMEM;
+
+	memcpy(sb.policy, v->sb.policy_name, sizeof(v->sb.policy_name));
+	if (!r)
+		r = e->superblock(e, &sb);
+	if (!r)
+		r = emit_mappings(v, e, buf);
+	if (!r)
+		r = emit_hints(v, e, buf);
+	if (!r)
+		r = e->superblock_end(e);
+	free(buf);
+	return r;
+}
+
+int pd_cache_dump(struct pd_io *io, bool repair, bool final_newline, const struct pd_run *run,
+		  const struct pd_sink *out)
+{
+	struct cache_xml_emitter x;
+	struct xml_writer w;
+	struct cache_view v;
+	int r = xml_writer_init(&w, out->write, out->ctx);
+
+	if (r)
+		return r;
+	w.final_newline = final_newline;
+	cache_xml_emitter_init(&x, &w);
+	r = cache_view_init(&v, io, repair, run);
+	if (!r)
+		r = cache_view_emit(&v, &x.e);
+	if (!r && repair)
+		damage_report(&v.damage, run->log, "cache", "blocks");
+	if (v.s.slots.slot) {
+		int flushed = xml_writer_flush(&w);
+
+		r = r ? r : flushed;
+	}
+	cache_view_exit(&v);
+	xml_writer_exit(&w);
+	return r;
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* From the arrays of a cache to records, in order. */
+#ifndef PD_CACHE_DUMP_H
+#define PD_CACHE_DUMP_H
+
+#include "cache/records.h"
+#include "cache/superblock.h"
+
+struct cache_view {
+	struct pd_io *io;
+	const struct pd_run *run;
+	struct cache_superblock sb;
+	struct damage damage;
+	struct scan s;
+	struct array_scan mappings, dirty_array, hints;
+	bool repair;			/* step over what is lost */
+	uint64_t *dirty;		/* words, bits of lost ones set; NULL before version 2 */
+	struct bits valid;
+	uint64_t nr_kept;
+};
+
+/* Reads the superblock and the indexes. 0, -EUCLEAN after a message, -ENOMEM, -EIO. */
+int cache_view_init(struct cache_view *v, struct pd_io *io, bool repair, const struct pd_run *run);
+void cache_view_exit(struct cache_view *v);
+
+/* Everything into an emitter; twice is fine. -EUCLEAN after a message if something is lost and repair is
+ * not asked for. */
+int cache_view_emit(struct cache_view *v, struct cache_emitter *e);
+
+/* The emitter that writes XML. */
+struct xml_writer;
+struct cache_xml_emitter {
+	struct cache_emitter e;
+	struct xml_writer *w;
+};
+void cache_xml_emitter_init(struct cache_xml_emitter *x, struct xml_writer *w);
+
+#endif

@@ -1,0 +1,108 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# The cache commands on metadata of a real kernel, after a clean shutdown and after a power cut.
+set -u
+tools=${1:-${tools:-../tools}}
+tools=$(cd "$tools" && pwd)
+here=$(cd "$(dirname -- "$0")" && pwd)
+w=$(mktemp -d)
+trap 'rm -rf "$w"' EXIT
+cd "$w" || exit 1
+passed=0 failed=0
+ok() { passed=$((passed + 1)); }
+no() { failed=$((failed + 1)); echo "FAIL $*"; }
+is()
+{
+	local want=$1 what=$2 r
+	shift 2
+	"$@" >out 2>err </dev/null
+	r=$?
+	[ "$r" = "$want" ] && { ok; return; }
+	no "$what: status $r, not $want: $* $(head -c 300 err)"
+}
+says() { if grep -qF -- "$2" "$1"; then ok; else no "$3: '$2' is not in $1: $(head -c 200 "$1")"; fi; }
+silent() { if [ ! -s "$1" ]; then ok; else no "$2: $1 says: $(head -c 200 "$1")"; fi; }
+same() { if cmp -s "$1" "$2"; then ok; else no "$3: $1 and $2 differ"; fi; }
+fresh() { rm -f "$1" && truncate -s 4M "$1"; }
+le64() { od -An -v -t u8 -j "$2" -N 8 "$1" | tr -d ' '; }
+spoil() { perl -e 'srand(5); print pack("C*", map { int rand 256 } 1 .. 4096)' | dd of="$1" bs=4096 seek="$2" conv=notrunc status=none; }
+
+for kind in clean unclean; do
+	xz -dc "$here/../images/sample/cache-$kind.img.xz" >$kind.img
+	is 0 "check $kind" "$tools/cache_check" $kind.img; silent out "check $kind"; silent err "check $kind"
+	is 0 "dump $kind" "$tools/cache_dump" $kind.img; silent err "dump $kind"; cp out $kind.xml
+	[ "$(tail -c 1 $kind.xml)" = ">" ] && ok || no "a dump ends with a newline"
+	for v in 1 2; do
+		fresh o.img
+		is 0 "restore $kind $v" "$tools/cache_restore" -i $kind.xml -o o.img --metadata-version $v; silent out restore; silent err restore
+		is 0 "check of it" "$tools/cache_check" o.img; silent err "check of it"
+		is 0 "dump of it" "$tools/cache_dump" o.img; same out $kind.xml "dump, restore, dump $kind $v"
+	done
+	fresh o.img
+	is 0 "repair $kind" "$tools/cache_repair" "" -i $kind.img -o o.img; silent err "repair $kind"
+	is 0 "dump of the repaired" "$tools/cache_dump" o.img; same out $kind.xml "repair $kind"
+done
+is 0 status "$tools/cache_check" --status clean.img; says out "CLEAN_SHUTDOWN=1" status; says out "DIRTY_BLOCKS=30" status
+# nothing may come out clean of a cache that was not shut down
+if grep -q 'dirty="false"' unclean.xml; then no "a block of an unclean cache is called clean"; else ok; fi
+
+# damage
+cp clean.img m.img && spoil m.img "$(le64 clean.img 192)"
+is 1 "mappings lost" "$tools/cache_check" m.img; says err "mapping array" "mappings lost"
+is 1 "dump of it" "$tools/cache_dump" m.img
+is 1 "repair of it" "$tools/cache_repair" -i m.img -o o.img; says err "no mapping can be saved" "repair of it"
+cp clean.img h.img && spoil h.img "$(le64 clean.img 200)"
+is 1 "hints lost" "$tools/cache_check" h.img
+is 0 "hints skipped" "$tools/cache_check" --skip-hints h.img
+fresh o.img
+is 0 "repair without hints" "$tools/cache_repair" -i h.img -o o.img; is 0 check "$tools/cache_check" -q o.img
+is 1 "strict" "$tools/cache_repair" --strict -i h.img -o o.img
+cp clean.img d.img && spoil d.img "$(le64 clean.img 284)"
+fresh o.img
+is 0 "repair without dirty bits" "$tools/cache_repair" -i d.img -o o.img
+is 0 "all dirty then" "$tools/cache_check" --status o.img; says out "DIRTY_BLOCKS=256" "all dirty then"
+
+# the flag and leaks
+if [ -x "$tools/thin_generate_damage" ]; then
+	cp clean.img l.img
+	is 0 leaks "$tools/thin_generate_damage" -o l.img --create-metadata-leaks --expected 0 --actual 1 --nr-blocks 7
+	is 1 leaks "$tools/cache_check" -q l.img
+	is 0 "leaks ignored" "$tools/cache_check" -q --ignore-non-fatal-errors l.img
+	is 0 "leaks mended" "$tools/cache_check" --clear-needs-check-flag l.img
+	is 0 "leaks gone" "$tools/cache_check" l.img; silent err "leaks gone"
+fi
+before=$(cksum <clean.img)
+is 0 "healthy, no flag" "$tools/cache_check" -q --clear-needs-check-flag clean.img
+is 0 "healthy, no flag" "$tools/cache_check" -q --auto-repair clean.img
+[ "$(cksum <clean.img)" = "$before" ] && ok || no "healthy metadata was written to"
+
+# what restore refuses
+head='<superblock uuid="" block_size="128" nr_cache_blocks="8" policy="smq" hint_width="4"><mappings>'
+tail='</mappings><hints></hints></superblock>'
+m() { printf '<mapping cache_block="%s" origin_block="%s" dirty="false"/>' "$1" "$2"; }
+refused()
+{
+	printf '%s' "$2" >x.xml
+	fresh o.img
+	is 1 "$1" "$tools/cache_restore" -i x.xml -o o.img
+	is 1 "$1: output" "$tools/cache_check" -q o.img
+}
+refused "cache block beyond" "$head$(m 8 1)$tail"
+refused "cache block twice" "$head$(m 3 1)$(m 3 2)$tail"
+refused "origin block twice" "$head$(m 3 7)$(m 5 7)$tail"
+refused "origin block too large" "$head$(m 3 281474976710656)$tail"
+refused "hint too long" "$head</mappings><hints><hint cache_block=\"1\" data=\"AQAAAAAA\"/></hints></superblock>"
+refused "bad base64" "$head</mappings><hints><hint cache_block=\"1\" data=\"A*\"/></hints></superblock>"
+refused "hint width" "${head/hint_width=\"4\"/hint_width=\"8\"}$tail"
+refused "block size" "${head/block_size=\"128\"/block_size=\"32\"}$tail"
+printf '%s' "$head$(m 3 7)</mappings><hints></hints><discards><discard dbegin=\"1\" dend=\"3\"/></discards></superblock>" >x.xml
+is 0 "discards are read" "$tools/cache_restore" -i x.xml -o o.img
+is 0 "check" "$tools/cache_check" o.img; silent err check
+is 64 "version 3" "$tools/cache_restore" --metadata-version 3 -i x.xml -o o.img
+is 0 "odd version" "$tools/cache_restore" --debug-override-metadata-version 3 -i x.xml -o o.img
+is 1 "odd version" "$tools/cache_check" o.img
+[ "$("$tools/cache_metadata_size" --nr-blocks 1024)" = "8248 sectors" ] && ok || no "cache_metadata_size"
+[ "$("$tools/cache_metadata_size" --device-size 65536 --block-size 64)" = "8248 sectors" ] && ok || no "cache_metadata_size"
+
+echo "$passed passed, $failed failed, 0 skipped"
+[ $failed = 0 ]
