@@ -610,6 +610,13 @@ int data_sm_check(struct scan *s, struct data_sm *sm, bool compare)
 	sm->groups = calloc(sm->index.nr + 1, sizeof(*sm->groups));
 	if (!r)
 		r = sm->groups ? scan_tree(s, &w) : -ENOMEM;
+	/* Trees that were walked since may have led to a bitmap: say once more which is which. */
+	for (uint64_t i = sm->index.nr; i--;) {
+		uint64_t b = le64_get(data_entry(sm, i)->blocknr);
+
+		if (sm->index.keys[i] < sm->kept.nr && b < s->nr_blocks && bits_test(&sm->blocks, b))
+			s->slots.slot[b].first = i;
+	}
 	if (!r)
 		r = stream_blocks(s->io, &sm->blocks, s->run, "comparing", compare_bitmap, &c);
 	if (!r && sm->counts.lost)
