@@ -140,6 +140,15 @@ static int pread_reap(struct pd_io *io, struct pd_io_req **done, unsigned max, b
 	return io_done_get(&p->done, done, max);
 }
 
+static void pread_ahead(struct pd_io *io, uint64_t block, uint64_t nr)
+{
+	struct pread_io *p = container_of(io, struct pread_io, io);
+
+	if (io->flags & PD_IO_BUFFERED)
+		posix_fadvise(p->file->fd, (off_t)(block * PD_BLOCK_SIZE), (off_t)(nr * PD_BLOCK_SIZE),
+			      POSIX_FADV_WILLNEED);
+}
+
 static int pread_flush(struct pd_io *io)
 {
 	return io_file_flush(container_of(io, struct pread_io, io)->file);
@@ -162,6 +171,7 @@ static const struct pd_io_ops pread_ops = {
 	.submit = pread_submit,
 	.reap = pread_reap,
 	.flush = pread_flush,
+	.ahead = pread_ahead,
 	.clone = pread_clone,
 	.destroy = pread_destroy,
 };

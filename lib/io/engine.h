@@ -28,6 +28,8 @@ struct pd_io_ops {
 	 * any is under way. Returns how many, or -errno. */
 	int (*reap)(struct pd_io *io, struct pd_io_req **done, unsigned max, bool wait);
 	int (*flush)(struct pd_io *io);
+	/* These blocks will be read soon; or NULL. */
+	void (*ahead)(struct pd_io *io, uint64_t block, uint64_t nr);
 	int (*clone)(struct pd_io *io, struct pd_io **clone);
 	void (*destroy)(struct pd_io *io);
 };

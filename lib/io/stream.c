@@ -12,6 +12,7 @@
 #define DIRECT_CHUNK 256u	/* blocks: large enough for a disk */
 #define MAX_GAP 8u		/* blocks not wanted that are read along rather than skipped */
 #define MAX_PIECES 4u		/* pieces a worker has under way where the engine does not wait */
+#define AHEAD 2048u		/* blocks the system is told of before they are read */
 #define BLOCKS_A_THREAD 128u	/* fewer than these are not worth a thread */
 
 struct stream {
@@ -26,8 +27,35 @@ struct stream {
 	pthread_mutex_t lock;	/* what follows */
 	uint64_t next;		/* where the next chunk begins */
 	uint64_t done;		/* wanted blocks handed out */
+	uint64_t told;		/* the system knows of those below */
 	int err;
 };
+
+/*
+ * Tells the system what comes next, a window at a time: its own read-ahead is made for one reader and
+ * stays small, and while it works the processor has nothing to do.
+ */
+static void look_ahead(struct stream *s, struct pd_io *io, uint64_t from)
+{
+	uint64_t b, end;
+
+	if (!io->ops->ahead || s->nr_blocks < AHEAD)
+		return;
+	pthread_mutex_lock(&s->lock);
+	b = max_t(uint64_t, s->told, from);
+	end = min_t(uint64_t, from + 2 * AHEAD, io->nr_blocks);
+	if (s->told > from + AHEAD)
+		end = b;
+	else
+		s->told = end;
+	pthread_mutex_unlock(&s->lock);
+	for (b = b < end ? bits_next(s->set, b) : end; b < end; b = bits_next(s->set, b)) {
+		uint64_t stop = min_t(uint64_t, bits_next_clear(s->set, b), end);
+
+		io->ops->ahead(io, b, stop - b);
+		b = stop;
+	}
+}
 
 /* The next run of blocks to read; 0 when there is none left. */
 static uint32_t next_chunk(struct stream *s, uint64_t *begin)
@@ -115,6 +143,7 @@ static void submit_pieces(struct stream *s, struct pieces *p)
 		req->nr = next_chunk(s, &req->block);
 		if (!req->nr)
 			return;
+		look_ahead(s, p->io, req->block);
 		p->nr_idle--;
 		if (req->block + req->nr > p->io->nr_blocks || pd_io_submit(p->io, &req, 1))
 			p->failed[p->nr_failed++] = req;

@@ -58,7 +58,7 @@ static void count_leaf(struct mappings *m, const struct node_header *n, struct s
 		v = le64_get(raw);
 		block = mapping_block(v);
 		late |= mapping_time(v) > time;
-		if (block == run.block + run.nr && block % COUNTS_PER_WORD && block < limit) {
+		if (run.nr && block == run.block + run.nr && block % COUNTS_PER_WORD && block < limit) {
 			run.nr++;
 			continue;
 		}

@@ -1,7 +1,24 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A short campaign with each "make check"; longer ones by hand: fuzz/thin-mutate FIRST-SEED NR IMAGE...
-check_PROGRAMS += fuzz/thin-mutate
+check_PROGRAMS += fuzz/thin-mutate fuzz/fuzz-thin fuzz/fuzz-cache fuzz/fuzz-xml
 TESTS += fuzz/short.sh
 fuzz_thin_mutate_SOURCES = fuzz/thin-mutate.c
 fuzz_thin_mutate_LDADD = $(top_builddir)/lib/libpdata-all.la
-EXTRA_DIST += fuzz/short.sh
+fuzz_flags =
+if FUZZING
+fuzz_flags += -DFUZZING
+fuzz_link = -fsanitize=fuzzer
+endif
+fuzz_fuzz_thin_SOURCES = fuzz/targets.c
+fuzz_fuzz_thin_CPPFLAGS = $(AM_CPPFLAGS) $(fuzz_flags) -DFUZZ_THIN
+fuzz_fuzz_thin_LDADD = $(top_builddir)/lib/libpdata-all.la
+fuzz_fuzz_thin_LDFLAGS = $(AM_LDFLAGS) $(fuzz_link)
+fuzz_fuzz_cache_SOURCES = fuzz/targets.c
+fuzz_fuzz_cache_CPPFLAGS = $(AM_CPPFLAGS) $(fuzz_flags) -DFUZZ_CACHE
+fuzz_fuzz_cache_LDADD = $(top_builddir)/lib/libpdata-all.la
+fuzz_fuzz_cache_LDFLAGS = $(AM_LDFLAGS) $(fuzz_link)
+fuzz_fuzz_xml_SOURCES = fuzz/targets.c
+fuzz_fuzz_xml_CPPFLAGS = $(AM_CPPFLAGS) $(fuzz_flags) -DFUZZ_XML
+fuzz_fuzz_xml_LDADD = $(top_builddir)/lib/libpdata-all.la
+fuzz_fuzz_xml_LDFLAGS = $(AM_LDFLAGS) $(fuzz_link)
+EXTRA_DIST += fuzz/README fuzz/short.sh
