@@ -29,5 +29,6 @@ unit_unit_SOURCES = \
 	unit/slots.c \
 	unit/thin-check.c \
 	unit/thin-dump.c \
+	unit/transactions.c \
 	unit/xml-reader.c \
 	unit/xml-writer.c

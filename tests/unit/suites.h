@@ -14,5 +14,6 @@
 	X(thin_dump)	\
 	X(build)	\
 	X(xml_reader)	\
+	X(transactions)	\
 	X(fault_io)	\
 	/* the end */
