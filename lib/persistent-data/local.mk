@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 libpdata_all_la_SOURCES += \
+	persistent-data/array.c \
+	persistent-data/array.h \
 	persistent-data/block-manager.c \
 	persistent-data/block-manager.h \
 	persistent-data/block.c \
@@ -12,5 +14,7 @@ libpdata_all_la_SOURCES += \
 	persistent-data/disk.h \
 	persistent-data/out.c \
 	persistent-data/sm-build.c \
+	persistent-data/space-map-disk.c \
+	persistent-data/space-map-disk.h \
 	persistent-data/transaction-manager.c \
 	persistent-data/transaction-manager.h

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 pdata_include_HEADERS += \
 	include/pdata/text.h \
+	include/pdata/thin-pool.h \
 	include/pdata/thin.h
 libpdata_all_la_SOURCES += \
 	thin/build.c \
@@ -25,6 +26,7 @@ libpdata_all_la_SOURCES += \
 	thin/orphans.c \
 	thin/plan.c \
 	thin/plan.h \
+	thin/pool.c \
 	thin/records.h \
 	thin/repair.c \
 	thin/restore.c \

@@ -29,6 +29,7 @@ unit_unit_SOURCES = \
 	unit/slots.c \
 	unit/thin-check.c \
 	unit/thin-dump.c \
+	unit/thin-pool.c \
 	unit/transactions.c \
 	unit/xml-reader.c \
 	unit/xml-writer.c

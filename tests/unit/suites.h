@@ -15,5 +15,6 @@
 	X(build)	\
 	X(xml_reader)	\
 	X(transactions)	\
+	X(thin_pool)	\
 	X(fault_io)	\
 	/* the end */
