@@ -6,6 +6,10 @@
 	X(cache_metadata_size)	\
 	X(cache_repair)		\
 	X(cache_restore)	\
+	X(clone_check)		\
+	X(clone_dump)		\
+	X(clone_repair)		\
+	X(clone_restore)	\
 	X(thin_check)		\
 	X(thin_dump)		\
 	X(thin_repair)		\
@@ -14,6 +18,7 @@
 
 /* In pdata_tools_dev only. */
 #define PDATA_DEV_COMMANDS(X)	\
+	X(clone_generate_metadata) \
 	X(pdata_poke)		\
 	X(thin_generate_damage)	\
 	X(thin_generate_metadata) \

@@ -2,10 +2,9 @@
 /* Repair: what salvage leaves, into new metadata or into text, with a report. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include "io/engine.h"
+#include "meta/say.h"
 #include "thin/build.h"
 #include "thin/devices.h"
 #include "thin/salvage.h"
@@ -23,43 +22,6 @@ struct repair {
 
 /* ---- report ---- */
 
-static int say(const struct pd_sink *s, const char *fmt, ...) PD_PRINTF(2, 3);
-static int say(const struct pd_sink *s, const char *fmt, ...)
-{
-	char text[512];
-	va_list ap;
-	int n;
-
-	va_start(ap, fmt);
-	n = vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	return s->write(s->ctx, text, min_t(size_t, (size_t)n, sizeof(text) - 1));
-}
-
-static int report_lost(struct repair *rp, const struct salvage_device *d)
-{
-	const struct pd_sink *s = rp->o->report;
-	const char *comma = "";
-	int r = 0;
-
-	for (size_t i = 0; !r && i < rp->sv.loss.nr; i++) {
-		const struct pd_finding *f = &rp->sv.loss.f[i];
-
-		if (!f->has_key || f->key != d->details.dev_id || !f->has_range)
-			continue;
-		r = say(s, "%s{\"begin\": %" PRIu64 ", \"end\": ", comma, f->begin);
-		if (!r)
-			r = f->end ? say(s, "%" PRIu64, f->end) : say(s, "null");
-		if (!r)
-			r = f->block == PD_NO_BLOCK ? say(s, ", \"block\": null") :
-						      say(s, ", \"block\": %" PRIu64, f->block);
-		if (!r)
-			r = say(s, ", \"reason\": \"%s\"}", pd_problem_row(f->problem)->name);
-		comma = ", ";
-	}
-	return r;
-}
-
 static int report(struct repair *rp)
 {
 	const char *sb_source = rp->found.source;
@@ -70,55 +32,56 @@ static int report(struct repair *rp)
 
 	if (!s)
 		return 0;
-	r = say(s, "{\"format\": 1, \"superblock\": {");
+	r = say_json(s, "{\"format\": 1, \"superblock\": {");
 	if (!r)
-		r = say(s, "\"transaction\": {\"value\": %" PRIu64 ", \"source\": \"%s\"}, ", rec->transaction,
+		r = say_json(s, "\"transaction\": {\"value\": %" PRIu64 ", \"source\": \"%s\"}, ", rec->transaction,
 			ov->has_transaction_id ? "option" : sb_source);
 	if (!r)
-		r = say(s, "\"data_block_size\": {\"value\": %" PRIu32 ", \"source\": \"%s\"}, ",
+		r = say_json(s, "\"data_block_size\": {\"value\": %" PRIu32 ", \"source\": \"%s\"}, ",
 			rec->data_block_size, ov->has_data_block_size ? "option" : sb_source);
 	if (!r)
-		r = say(s, "\"nr_data_blocks\": {\"value\": %" PRIu64 ", \"source\": \"%s\"}, ",
+		r = say_json(s, "\"nr_data_blocks\": {\"value\": %" PRIu64 ", \"source\": \"%s\"}, ",
 			rec->nr_data_blocks, ov->has_nr_data_blocks ? "option" : sb_source);
 	if (!r)
-		r = say(s, "\"time\": {\"value\": %" PRIu32 ", \"source\": \"%s\"}, \"metadata_snapshot\": \"%s\"},\n"
+		r = say_json(s, "\"time\": {\"value\": %" PRIu32 ", \"source\": \"%s\"}, \"metadata_snapshot\": \"%s\"},\n"
 			" \"devices\": [", rec->time, sb_source,
 			le64_get(rp->sv.sb.held_root) ? "not carried over" : "none");
 	for (unsigned i = 0; !r && i < rp->sv.nr_devices; i++) {
 		const struct salvage_device *d = &rp->sv.devices[i];
+		uint64_t id = d->details.dev_id;
 
-		r = say(s, "%s\n  {\"id\": %" PRIu32 ", \"kept\": %" PRIu64 ", \"lost\": [", i ? "," : "",
+		r = say_json(s, "%s\n  {\"id\": %" PRIu32 ", \"kept\": %" PRIu64 ", \"lost\": [", i ? "," : "",
 			d->details.dev_id, d->nr_kept);
 		if (!r)
-			r = report_lost(rp, d);
+			r = say_lost(s, &rp->sv.loss, PD_NR_PLACES, &id);
 		if (!r)
-			r = say(s, "], \"suspect\": %s, \"source\": \"%s\"}", d->suspect ? "true" : "false",
+			r = say_json(s, "], \"suspect\": %s, \"source\": \"%s\"}", d->suspect ? "true" : "false",
 				!d->has_root ? "none" : d->has_details ? "tree" : "tree without details");
 	}
 	if (!r)
-		r = say(s, "],\n \"orphans\": [");
+		r = say_json(s, "],\n \"orphans\": [");
 	for (size_t i = 0, n = 0; !r && i < rp->sv.nr_orphans; i++) {
 		const struct orphan *o = &rp->sv.orphans[i];
 
 		if (o->placed)
 			continue;
-		r = say(s, "%s\n  {\"block\": %" PRIu64 ", \"height\": %u, \"begin\": %" PRIu64
+		r = say_json(s, "%s\n  {\"block\": %" PRIu64 ", \"height\": %u, \"begin\": %" PRIu64
 			", \"end\": %" PRIu64 ", \"entries\": %" PRIu64 ", \"candidates\": %u}",
 			n++ ? "," : "", o->block, o->height, o->first, o->last + 1, o->nr_entries,
 			o->nr_fits);
 	}
 	if (!r)
-		r = say(s, "],\n \"generations\": [");
+		r = say_json(s, "],\n \"generations\": [");
 	for (unsigned i = 0; !r && i < rp->found.nr_generations; i++) {
 		const struct thin_generation *g = &rp->found.generations[i];
 
-		r = say(s, "%s\n  {\"index_block\": %" PRIu64 ", \"complete\": %s, \"time\": %" PRIu32
+		r = say_json(s, "%s\n  {\"index_block\": %" PRIu64 ", \"complete\": %s, \"time\": %" PRIu32
 			", \"transaction\": %" PRIu64 ", \"devices\": %" PRIu64 ", \"mappings\": %" PRIu64
 			", \"evidence\": \"%s\"}", i ? "," : "", g->index_block,
 			g->index_block ? "true" : "false", g->time, g->transaction, g->nr_devices,
 			g->nr_mappings, g->chosen ? "taken as the base" : "shares the newest times");
 	}
-	return r ? r : say(s, "]}\n");
+	return r ? r : say_json(s, "]}\n");
 }
 
 /* ---- what goes out ---- */

@@ -87,6 +87,10 @@
 	X(CACHE_UNUSED_DIRTY, "cache-unused-dirty", WARN, REPORT, "an unused cache block is marked dirty")	\
 	X(CACHE_NO_DIRTY, "cache-no-dirty", FATAL, REPORT, "a version 2 cache has no dirty bitset")	\
 	X(CACHE_NO_DISCARDS, "cache-no-discards", WARN, REPORT, "there is no discard bitset")		\
+	/* clone */										\
+	X(CLONE_REGION_SIZE, "region-size", FATAL, REPORT, "the region size is no power of two within 8..2097152 sectors") \
+	X(CLONE_TARGET_SIZE, "target-size", FATAL, REPORT, "the target size is 0 or makes more than 2^31 regions") \
+	X(SB_UNUSED, "superblock-unused", WARN, REPORT, "bytes of the superblock that should be zero are not") \
 	/* new rows are added in front of this line */
 
 enum pd_problem {
