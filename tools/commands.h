@@ -10,6 +10,11 @@
 	X(clone_dump)		\
 	X(clone_repair)		\
 	X(clone_restore)	\
+	X(era_check)		\
+	X(era_dump)		\
+	X(era_invalidate)	\
+	X(era_repair)		\
+	X(era_restore)		\
 	X(thin_check)		\
 	X(thin_dump)		\
 	X(thin_repair)		\
@@ -19,6 +24,7 @@
 /* In pdata_tools_dev only. */
 #define PDATA_DEV_COMMANDS(X)	\
 	X(clone_generate_metadata) \
+	X(era_generate_metadata) \
 	X(pdata_poke)		\
 	X(thin_generate_damage)	\
 	X(thin_generate_metadata) \

@@ -1,5 +1,14 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
+pdata_include_HEADERS += \
+	include/pdata/era.h
 libpdata_all_la_SOURCES += \
+	era/build.c \
+	era/check.c \
 	era/elements.c \
 	era/elements.h \
-	era/records.h
+	era/metadata.c \
+	era/metadata.h \
+	era/records.h \
+	era/repair.c \
+	era/xml.c
+EXTRA_DIST += era/README

@@ -87,6 +87,14 @@
 	X(CACHE_UNUSED_DIRTY, "cache-unused-dirty", WARN, REPORT, "an unused cache block is marked dirty")	\
 	X(CACHE_NO_DIRTY, "cache-no-dirty", FATAL, REPORT, "a version 2 cache has no dirty bitset")	\
 	X(CACHE_NO_DISCARDS, "cache-no-discards", WARN, REPORT, "there is no discard bitset")		\
+	/* era */										\
+	X(ERA_NR_BLOCKS, "era-nr-blocks", FATAL, REPORT, "the number of blocks is not below 2^31")	\
+	X(ERA_FUTURE, "era-future", FATAL, DROP_KEYS, "written in an era that has not come")		\
+	X(ERA_NO_ROOT, "writeset-without-root", FATAL, DROP_KEYS, "the writeset has no bitset")		\
+	X(ERA_KEY, "writeset-future", WARN, REPORT, "a writeset of an era that has not come")		\
+	X(ERA_NR_BITS, "writeset-size", WARN, REPORT, "the live writeset is not as long as the device")	\
+	X(ERA_TWICE, "writeset-twice", WARN, REPORT, "the era has a live and an archived writeset")	\
+	X(ERA_SNAP_LATER, "snapshot-later", WARN, REPORT, "the metadata snapshot is of a later era than the live metadata") \
 	/* clone */										\
 	X(CLONE_REGION_SIZE, "region-size", FATAL, REPORT, "the region size is no power of two within 8..2097152 sectors") \
 	X(CLONE_TARGET_SIZE, "target-size", FATAL, REPORT, "the target size is 0 or makes more than 2^31 regions") \

@@ -1,0 +1,294 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <pdata/err.h>
+#include "era/metadata.h"
+
+static enum pd_problem judge(const struct era_superblock *sb, const void *block, uint64_t nr)
+{
+	uint32_t size = le32_get(sb->data_block_size);
+
+	return block_kind(block) != KIND_ERA_SB ? PD_PR_SB_CSUM :
+	       le64_get(sb->blocknr) != nr ? PD_PR_SB_LOCATION :
+	       le64_get(sb->magic) != ERA_MAGIC ? PD_PR_SB_MAGIC :
+	       le32_get(sb->version) != ERA_VERSION ? PD_PR_SB_VERSION :
+	       !size || size % 8 ? PD_PR_SB_BLOCK_SIZE :
+	       le32_get(sb->nr_blocks) >= ERA_MAX_BLOCKS ? PD_PR_ERA_NR_BLOCKS : PD_PR_NONE;
+}
+
+int era_sb_read(struct pd_io *io, uint64_t block, struct pd_log *log, struct era_superblock *sb)
+{
+	void *buf = pd_io_buffer(1);
+	int r = !buf ? -ENOMEM : block < pd_io_nr_blocks(io) ? pd_io_read(io, block, 1, buf) : -EIO;
+	enum pd_problem p;
+
+	if (r) {
+		pd_log(log, PD_LOG_ERR, "%s: reading block %" PRIu64 ": %s", pd_io_name(io), block,
+		       pd_strerror(r));
+	} else {
+		memcpy(sb, buf, sizeof(*sb));
+		p = judge(sb, buf, block);
+		if (p) {
+			pd_log(log, PD_LOG_ERR, "%s%s [%s]", block ? "metadata snapshot: " : "",
+			       pd_problem_row(p)->text, pd_problem_row(p)->name);
+			r = -EUCLEAN;
+		}
+	}
+	free(buf);
+	return r;
+}
+
+struct array_scan era_bitset(uint32_t era, uint32_t nr_bits, uint64_t root)
+{
+	return (struct array_scan){
+		.place = PD_AT_WRITESET, .has_key = true, .key = era, .value_size = sizeof(le64),
+		.scale = BITSET_WORD_BITS, .root = root, .nr_values = ceil_div(nr_bits, BITSET_WORD_BITS),
+	};
+}
+
+struct array_scan era_array(const struct era_superblock *sb)
+{
+	return (struct array_scan){
+		.place = PD_AT_ERA_ARRAY, .value_size = sizeof(le32), .root = le64_get(sb->era_array_root),
+		.nr_values = le32_get(sb->nr_blocks),
+	};
+}
+
+int era_view_damaged(struct era_view *v)
+{
+	damage_report(&v->damage, v->run->log, "era", "blocks");
+	pd_log(v->run->log, PD_LOG_ERR, "the metadata is damaged: era_check gives details, and era_repair takes "
+	       "what is lost for written");
+	return -EUCLEAN;
+}
+
+static int by_era(const void *va, const void *vb)
+{
+	const struct era_writeset_view *a = va, *b = vb;
+
+	return a->era < b->era ? -1 : a->era > b->era;
+}
+
+static int add(struct era_view *v, uint32_t era, uint32_t nr_bits, uint64_t root)
+{
+	struct era_writeset_view *w = v->nr_w ? &v->w[v->nr_w - 1] : NULL;
+	struct array_scan *a;
+
+	for (size_t i = v->nr_w; i-- > 0; )
+		if (v->w[i].era == era)
+			w = &v->w[i];
+	if (!w || w->era != era) {
+		w = &v->w[v->nr_w++];
+		*w = (struct era_writeset_view){ .era = era, .nr_bits = nr_bits };
+	} else if (!v->repair) {
+		pd_log(v->run->log, PD_LOG_ERR, "era %" PRIu32 " has a live and an archived writeset [%s]", era,
+		       pd_problem_row(PD_PR_ERA_TWICE)->name);
+		return -EUCLEAN;
+	}
+	if (nr_bits > w->nr_bits)
+		w->nr_bits = nr_bits;
+	a = &w->a[w->nr++];
+	*a = era_bitset(era, nr_bits, root);
+	return array_scan_index(&v->s, a);
+}
+
+static int load_writesets(struct era_view *v, bool live)
+{
+	struct tree_walk t = {
+		.place = PD_AT_WRITESETS, .value_size = sizeof(struct era_writeset),
+		.root = le64_get(v->sb.writeset_tree_root),
+	};
+	struct era_writeset ws;
+	int r = scan_tree(&v->s, &t);
+
+	v->tree_lost = t.damaged;
+	v->w = r ? NULL : calloc(t.nr + 1, sizeof(*v->w));
+	if (!r && !v->w)
+		r = -ENOMEM;
+	for (uint64_t i = 0; !r && i < t.nr; i++) {
+		memcpy(&ws, t.values + i * sizeof(ws), sizeof(ws));
+		if (t.keys[i] > UINT32_MAX) {
+			v->tree_lost = true;
+			continue;
+		}
+		r = add(v, (uint32_t)t.keys[i], le32_get(ws.nr_bits), le64_get(ws.root));
+	}
+	tree_walk_exit(&t);
+	ws = v->sb.current_writeset;
+	if (!r && live && le64_get(ws.root))
+		r = add(v, le32_get(v->sb.current_era), le32_get(ws.nr_bits), le64_get(ws.root));
+	if (v->nr_w)
+		qsort(v->w, v->nr_w, sizeof(*v->w), by_era);
+	return r;
+}
+
+int era_view_init(struct era_view *v, struct pd_io *io, const struct era_superblock *sb, bool live,
+		  bool repair, const struct pd_run *run)
+{
+	int r;
+
+	*v = (struct era_view){ .io = io, .run = run, .sb = *sb, .repair = repair };
+	damage_init(&v->damage);
+	r = scan_init(&v->s, io, run, &v->damage, pd_io_nr_blocks(io));
+	if (r)
+		return r;
+	v->buf = pd_io_buffer(1);
+	v->array = era_array(sb);
+	r = v->buf ? array_scan_index(&v->s, &v->array) : -ENOMEM;
+	return r ? r : load_writesets(v, live);
+}
+
+void era_view_exit(struct era_view *v)
+{
+	for (size_t i = 0; i < v->nr_w; i++)
+		for (unsigned k = 0; k < v->w[i].nr; k++)
+			array_scan_exit(&v->w[i].a[k]);
+	free(v->w);
+	array_scan_exit(&v->array);
+	scan_exit(&v->s);
+	damage_exit(&v->damage);
+	free(v->buf);
+}
+
+int era_view_bits(struct era_view *v, struct era_writeset_view *w, uint64_t j, uint64_t *words,
+		  uint32_t *nr_bits)
+{
+	uint64_t begin = j * ERA_WINDOW, nr = min_t(uint64_t, w->nr_bits - begin, ERA_WINDOW);
+	uint64_t nr_words = ceil_div(nr, BITSET_WORD_BITS);
+
+	*nr_bits = (uint32_t)nr;
+	memset(words, 0, nr_words * sizeof(*words));
+	for (unsigned k = 0; k < w->nr; k++) {
+		struct array_scan *a = &w->a[k];
+		const uint8_t *values = j < a->nr_pieces ? array_scan_piece(&v->s, a, j, v->buf) : NULL;
+		uint32_t have = j * piece_max(a) < a->nr_values ? piece_nr(a, j) : 0;
+
+		if (!values && have && !v->repair)
+			return -EUCLEAN;
+		if (!values && have)
+			v->nr_lost += nr;
+		for (uint32_t i = 0; i < have && i < nr_words; i++) {
+			le64 d;
+
+			if (values)
+				memcpy(&d, values + 8 * (size_t)i, sizeof(d));
+			words[i] |= values ? le64_get(d) : UINT64_MAX;
+		}
+	}
+	if (nr_words)
+		words[nr_words - 1] = era_word(words[nr_words - 1], nr_words - 1, nr);
+	return 0;
+}
+
+int era_view_eras(struct era_view *v, uint64_t j, uint32_t *eras, uint32_t *nr)
+{
+	struct array_scan *a = &v->array;
+	uint32_t now = le32_get(v->sb.current_era), done = 0;
+	uint64_t all = min_t(uint64_t, a->nr_values - j * ERA_WINDOW, ERA_WINDOW);
+
+	for (uint64_t piece = j * ERA_WINDOW / piece_max(a); done < all; piece++) {
+		const uint8_t *values = piece < a->nr_pieces ? array_scan_piece(&v->s, a, piece, v->buf) : NULL;
+		uint32_t n = (uint32_t)min_t(uint64_t, piece_max(a), all - done);
+
+		if (!values && !v->repair)
+			return -EUCLEAN;
+		if (!values)
+			v->nr_lost += n;
+		for (uint32_t i = 0; i < n; i++) {
+			le32 d;
+
+			if (values)
+				memcpy(&d, values + 4 * (size_t)i, sizeof(d));
+			/* an era that has not come is damage, too */
+			eras[done + i] = values && le32_get(d) <= now && !v->tree_lost ? le32_get(d) : now;
+			if (values && !v->repair)
+				eras[done + i] = le32_get(d);
+		}
+		done += n;
+	}
+	*nr = done;
+	return 0;
+}
+
+/* The newest era of each block, archived and live writesets folded in. */
+static int fold(struct era_view *v, uint64_t j, uint64_t *words, uint32_t *eras, uint32_t nr)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < v->nr_w && !r; i++) {
+		struct era_writeset_view *w = &v->w[i];
+		uint32_t nr_bits;
+
+		if (j * ERA_WINDOW >= w->nr_bits)
+			continue;
+		r = era_view_bits(v, w, j, words, &nr_bits);
+		for (uint32_t k = 0; !r && k < nr_bits && k < nr; k++)
+			if (words[k / 64] >> (k % 64) & 1 && eras[k] < w->era)
+				eras[k] = w->era;
+	}
+	return r;
+}
+
+static int emit_writeset(struct era_view *v, struct era_emitter *e, struct era_writeset_view *w,
+			 uint64_t *words)
+{
+	uint32_t now = le32_get(v->sb.current_era);
+	/* metadata is repaired for a restore, which takes no era that has not come */
+	uint32_t era = v->repair && w->era > now ? now : w->era;
+	int r = e->writeset_begin(e, &(struct era_writeset_record){ era, w->nr_bits });
+
+	for (uint64_t j = 0; !r && j < ceil_div(w->nr_bits, ERA_WINDOW); j++) {
+		uint32_t nr;
+
+		r = era_view_bits(v, w, j, words, &nr);
+		if (!r)
+			r = e->bits(e, (uint32_t)(j * ERA_WINDOW), words, nr);
+	}
+	return r ? r : e->writeset_end(e);
+}
+
+int era_view_emit(struct era_view *v, struct era_emitter *e, bool logical)
+{
+	struct era_sb_record sb = {
+		.block_size = le32_get(v->sb.data_block_size), .nr_blocks = le32_get(v->sb.nr_blocks),
+		.current_era = le32_get(v->sb.current_era),
+	};
+	uint64_t *words = malloc(ERA_WINDOW / 8);
+	uint32_t *eras = malloc(ERA_WINDOW * sizeof(*eras)), nr;
+	int r = words && eras ? e->superblock(e, &sb) : -ENOMEM;
+
+	v->nr_lost = 0;
+	for (size_t i = 0; !r && !logical && i < v->nr_w; i++) {
+		/* eras from the future, several of which would become one, are folded below */
+		if (v->repair && v->w[i].era > sb.current_era)
+			continue;
+		r = emit_writeset(v, e, &v->w[i], words);
+	}
+	if (!r)
+		r = e->array_begin(e);
+	for (uint64_t j = 0; !r && j < ceil_div(sb.nr_blocks, ERA_WINDOW); j++) {
+		r = era_view_eras(v, j, eras, &nr);
+		for (size_t i = 0; !r && !logical && v->repair && i < v->nr_w; i++) {
+			uint32_t nr_bits;
+
+			if (v->w[i].era <= sb.current_era || j * ERA_WINDOW >= v->w[i].nr_bits)
+				continue;
+			r = era_view_bits(v, &v->w[i], j, words, &nr_bits);
+			for (uint32_t k = 0; !r && k < nr_bits && k < nr; k++)
+				if (words[k / 64] >> (k % 64) & 1)
+					eras[k] = sb.current_era;
+		}
+		if (!r && logical)
+			r = fold(v, j, words, eras, nr);
+		if (!r)
+			r = e->eras(e, (uint32_t)(j * ERA_WINDOW), eras, nr);
+	}
+	if (!r)
+		r = e->array_end(e);
+	if (!r)
+		r = e->superblock_end(e);
+	free(words);
+	free(eras);
+	return r == -EUCLEAN && !v->repair ? era_view_damaged(v) : r;
+}
