@@ -5,6 +5,7 @@ EXTRA_DIST += interop/README interop/boot interop/run interop/init interop/lib.s
 	interop/cases/era.sh \
 	interop/cases/lvm-cache.sh \
 	interop/cases/lvm-thin.sh \
+	interop/cases/thin-api.sh \
 	interop/cases/thin-auto-repair.sh \
 	interop/cases/thin-metasnap.sh \
 	interop/cases/thin-needs-check.sh \
