@@ -20,11 +20,20 @@ void xml_scan_init(struct reader *r)
 	}
 }
 
+/* memcmp() for the few bytes of a name, without the call. */
+static inline bool same_text(const char *a, const char *b, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (a[i] != b[i])
+			return false;
+	return true;
+}
+
 static bool is_row(const struct reader *r, unsigned row, const char *p, const char *end)
 {
 	size_t len = r->tag_len[row];
 
-	return (size_t)(end - p) >= len && !memcmp(p, r->schema->elements[row].tag, len) &&
+	return (size_t)(end - p) >= len && same_text(p, r->schema->elements[row].tag, len) &&
 	       (p[len] == ' ' || p[len] == '/' || p[len] == '>');
 }
 
@@ -79,6 +88,14 @@ static char *scan_value(struct reader *r, const struct xml_attr *a, char *p, cha
 		xml_set_number(r->record, a, n);
 		return (char *)stop;
 	}
+	if (a->type == XML_BOOL) {
+		bool yes = *p == 't';
+
+		if (end - p < 6 || (yes ? memcmp(p, "true\"", 5) : memcmp(p, "false\"", 6)))
+			return NULL;
+		*(bool *)((char *)r->record + a->offset) = yes;
+		return p + (yes ? 4 : 5);
+	}
 	stop = scan_text(p, end);
 	if (!stop)
 		return NULL;
@@ -103,7 +120,7 @@ static char *scan_attributes(struct reader *r, char *p, char *end, char *quotes[
 		/* they come in the table's order, mostly */
 		for (; tries; tries--, i = i + 1 < el->nr_attrs ? i + 1 : 0)
 			if (i < el->nr_attrs && (size_t)(end - p) > name_len[i] + 2u &&
-			    !memcmp(p, el->attrs[i].name, name_len[i]) && p[name_len[i]] == '=' &&
+			    p[name_len[i]] == '=' && same_text(p, el->attrs[i].name, name_len[i]) &&
 			    p[name_len[i] + 1] == '"' && !(el->attrs[i].flags & XML_IMPLIED))
 				break;
 		if (!tries || seen >> i & 1)
