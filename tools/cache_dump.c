@@ -117,7 +117,7 @@ const struct command cache_restore_cmd = {
 };
 
 struct repair_args {
-	const char *input, *output;
+	const char *input, *output, *report;
 	bool strict, dry_run;
 };
 
@@ -127,13 +127,17 @@ static const struct opt repair_opts[] = {
 	OPT_STR('o', "output", "FILE", repair_args, output, 0, "Metadata device or file to overwrite"),
 	OPT_FLAG(0, "dry-run", repair_args, dry_run, "Write nothing; print what would be saved"),
 	OPT_FLAG(0, "strict", repair_args, strict, "Fail if anything is lost"),
+	OPT_STR(0, "report", "FILE", repair_args, report, 0, "Write what is kept and lost to FILE, as JSON"),
 	OPT_END
 };
 
 static int repair_run(struct frame *f, void *v)
 {
 	const struct repair_args *a = v;
+	struct pd_cache_repair_opts o = { .size = sizeof(o) };
 	struct pd_cache_repair_result res;
+	struct pd_sink sink = { .write = text_write };
+	struct text_out *report = NULL;
 	struct pd_io *in, *out = NULL;
 	int r;
 
@@ -147,10 +151,16 @@ static int repair_run(struct frame *f, void *v)
 		return r;
 	if (!a->dry_run)
 		r = open_output(f, a->output, a->input, &out);
+	if (!r && a->report) {
+		report = text_create(f, a->report);
+		sink.ctx = report;
+		o.report = &sink;
+		r = report ? 0 : EXIT_BAD;
+	}
 	if (!r) {
 		if (out)
 			signals_guard(f, a->output);
-		r = pd_cache_repair(in, out, &f->run, &res) ? EXIT_BAD : EXIT_CLEAN;
+		r = pd_cache_repair(in, out, &o, &f->run, &res) ? EXIT_BAD : EXIT_CLEAN;
 		if (out)
 			signals_release();
 		if (!r && a->dry_run && !f->quiet)
@@ -158,6 +168,11 @@ static int repair_run(struct frame *f, void *v)
 			       res.nr_needed);
 		if (!r && a->strict && res.lossy)
 			r = EXIT_BAD;
+	}
+	if (report) {
+		int closed = text_close(f, report, true);
+
+		r = r ? r : closed;
 	}
 	pd_io_close(out);
 	pd_io_close(in);

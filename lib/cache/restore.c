@@ -6,6 +6,7 @@
 #include "cache/build.h"
 #include "cache/dump.h"
 #include "cache/elements.h"
+#include "meta/report.h"
 #include "xml/reader.h"
 
 struct restore {
@@ -125,12 +126,42 @@ static int rebuild(struct cache_view *v, struct pd_io *out, uint64_t *needed)
 	return r;
 }
 
-int pd_cache_repair(struct pd_io *in, struct pd_io *out, const struct pd_run *run,
-		    struct pd_cache_repair_result *res)
+static int report(struct cache_view *v, const struct pd_sink *s)
+{
+	const char *dirty = !cache_is_clean(&v->sb) ? "all, for the shutdown was not clean" :
+			    v->dirty_array.damaged ? "as stored, all where that is lost" : "as stored";
+	int r;
+
+	if (!s)
+		return 0;
+	r = report_say(s, "{\"format\": 1, \"superblock\": {\"version\": %" PRIu32 ", \"block_size\": %" PRIu32
+		       ", \"nr_cache_blocks\": %" PRIu32 ", \"clean_shutdown\": %s},\n", le32_get(v->sb.version),
+		       le32_get(v->sb.data_block_size), le32_get(v->sb.cache_blocks),
+		       cache_is_clean(&v->sb) ? "true" : "false");
+	if (!r)
+		r = report_say(s, " \"mappings\": {\"kept\": %" PRIu64 ", \"lost\": [", v->nr_kept);
+	if (!r)
+		r = report_lost(s, &v->damage, PD_AT_MAPPING_ARRAY, NULL);
+	if (!r)
+		r = report_say(s, "]},\n \"dirty\": {\"taken\": \"%s\", \"lost\": [", dirty);
+	if (!r)
+		r = report_lost(s, &v->damage, PD_AT_DIRTY, NULL);
+	if (!r)
+		r = report_say(s, "]},\n \"hints\": {\"lost\": [");
+	if (!r)
+		r = report_lost(s, &v->damage, PD_AT_HINTS, NULL);
+	return r ? r : report_say(s, "]}}\n");
+}
+
+int pd_cache_repair(struct pd_io *in, struct pd_io *out, const struct pd_cache_repair_opts *o,
+		    const struct pd_run *run, struct pd_cache_repair_result *res)
 {
 	struct cache_view v;
-	int r = cache_view_init(&v, in, true, run);
+	int r;
 
+	if (o->size != sizeof(*o))
+		return -EINVAL;
+	r = cache_view_init(&v, in, true, run);
 	*res = (struct pd_cache_repair_result){ .nr_kept = 0 };
 	if (!r)
 		r = rebuild(&v, NULL, &res->nr_needed);
@@ -141,6 +172,7 @@ int pd_cache_repair(struct pd_io *in, struct pd_io *out, const struct pd_run *ru
 		if (v.mappings.damaged)
 			pd_log(run->log, PD_LOG_WARN, "%" PRIu64 " mappings are kept; blocks of lost mappings that "
 			       "were dirty are lost, too", v.nr_kept);
+		r = report(&v, o->report);
 	}
 	if (!r && v.mappings.damaged && !v.nr_kept) {
 		pd_log(run->log, PD_LOG_ERR, "no mapping can be saved");

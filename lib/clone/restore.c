@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include "clone/elements.h"
 #include "clone/metadata.h"
-#include "meta/say.h"
+#include "meta/report.h"
 #include "xml/reader.h"
 #include "xml/writer.h"
 
@@ -320,16 +320,16 @@ static int report(struct clone_view *v, const struct pd_clone_repair_opts *o, co
 
 	if (!s)
 		return 0;
-	r = say_json(s, "{\"format\": 1, \"superblock\": {\"region_size\": {\"value\": %" PRIu64 ", \"source\": \"%s\"}, "
+	r = report_say(s, "{\"format\": 1, \"superblock\": {\"region_size\": {\"value\": %" PRIu64 ", \"source\": \"%s\"}, "
 		     "\"target_size\": {\"value\": %" PRIu64 ", \"source\": \"%s\"}},\n", v->region_size, source,
 		     v->target_size, source);
 	if (!r)
-		r = say_json(s, " \"regions\": %" PRIu64 ", \"hydrated\": %" PRIu64 ", \"lost_regions\": %" PRIu64
+		r = report_say(s, " \"regions\": %" PRIu64 ", \"hydrated\": %" PRIu64 ", \"lost_regions\": %" PRIu64
 			     ", \"lost_as\": \"%s\",\n \"lost\": [", v->nr_regions, v->nr_hydrated, v->nr_lost,
 			     as[v->unreadable]);
 	if (!r)
-		r = say_lost(s, &v->damage, PD_AT_REGIONS, NULL);
-	return r ? r : say_json(s, "]}\n");
+		r = report_lost(s, &v->damage, PD_AT_REGIONS, NULL);
+	return r ? r : report_say(s, "]}\n");
 }
 
 static int rebuild(struct clone_view *v, struct pd_io *out, uint64_t *needed)

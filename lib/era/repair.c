@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "era/metadata.h"
-#include "meta/say.h"
+#include "meta/report.h"
 
 static int rebuild(struct era_view *v, struct pd_io *out, uint64_t *needed)
 {
@@ -26,33 +26,33 @@ static int report(struct era_view *v, const struct pd_sink *s)
 
 	if (!s)
 		return 0;
-	r = say_json(s, "{\"format\": 1, \"superblock\": {\"block_size\": {\"value\": %" PRIu32
+	r = report_say(s, "{\"format\": 1, \"superblock\": {\"block_size\": {\"value\": %" PRIu32
 		     ", \"source\": \"superblock\"}, \"nr_blocks\": {\"value\": %" PRIu32
 		     ", \"source\": \"superblock\"}, \"current_era\": {\"value\": %" PRIu32
 		     ", \"source\": \"superblock\"}, \"metadata_snapshot\": \"%s\"},\n",
 		     le32_get(v->sb.data_block_size), le32_get(v->sb.nr_blocks), le32_get(v->sb.current_era),
 		     le64_get(v->sb.metadata_snap) ? "not carried over" : "none");
 	if (!r)
-		r = say_json(s, " \"writesets\": [");
+		r = report_say(s, " \"writesets\": [");
 	for (size_t i = 0; !r && i < v->nr_w; i++) {
 		uint64_t era = v->w[i].era;
 
-		r = say_json(s, "%s\n  {\"era\": %" PRIu64 ", \"nr_bits\": %" PRIu32 ", \"lost\": [", i ? "," : "",
+		r = report_say(s, "%s\n  {\"era\": %" PRIu64 ", \"nr_bits\": %" PRIu32 ", \"lost\": [", i ? "," : "",
 			     era, v->w[i].nr_bits);
 		if (!r)
-			r = say_lost(s, &v->damage, PD_AT_WRITESET, &era);
+			r = report_lost(s, &v->damage, PD_AT_WRITESET, &era);
 		if (!r)
-			r = say_json(s, "]}");
+			r = report_say(s, "]}");
 	}
 	if (!r)
-		r = say_json(s, "],\n \"writeset_tree\": {\"lost\": [");
+		r = report_say(s, "],\n \"writeset_tree\": {\"lost\": [");
 	if (!r)
-		r = say_lost(s, &v->damage, PD_AT_WRITESETS, NULL);
+		r = report_lost(s, &v->damage, PD_AT_WRITESETS, NULL);
 	if (!r)
-		r = say_json(s, "]},\n \"era_array\": {\"lost\": [");
+		r = report_say(s, "]},\n \"era_array\": {\"lost\": [");
 	if (!r)
-		r = say_lost(s, &v->damage, PD_AT_ERA_ARRAY, NULL);
-	return r ? r : say_json(s, "]}}\n");
+		r = report_lost(s, &v->damage, PD_AT_ERA_ARRAY, NULL);
+	return r ? r : report_say(s, "]}}\n");
 }
 
 int pd_era_repair(struct pd_io *in, struct pd_io *out, const struct pd_sink *to, const struct pd_run *run,

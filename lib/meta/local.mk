@@ -14,8 +14,8 @@ libpdata_all_la_SOURCES += \
 	meta/fields.h \
 	meta/mend.c \
 	meta/mend.h \
-	meta/say.c \
-	meta/say.h \
+	meta/report.c \
+	meta/report.h \
 	meta/scan.c \
 	meta/scan.h \
 	meta/slots.c \

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include "io/engine.h"
-#include "meta/say.h"
+#include "meta/report.h"
 #include "thin/build.h"
 #include "thin/devices.h"
 #include "thin/salvage.h"
@@ -32,56 +32,56 @@ static int report(struct repair *rp)
 
 	if (!s)
 		return 0;
-	r = say_json(s, "{\"format\": 1, \"superblock\": {");
+	r = report_say(s, "{\"format\": 1, \"superblock\": {");
 	if (!r)
-		r = say_json(s, "\"transaction\": {\"value\": %" PRIu64 ", \"source\": \"%s\"}, ", rec->transaction,
+		r = report_say(s, "\"transaction\": {\"value\": %" PRIu64 ", \"source\": \"%s\"}, ", rec->transaction,
 			ov->has_transaction_id ? "option" : sb_source);
 	if (!r)
-		r = say_json(s, "\"data_block_size\": {\"value\": %" PRIu32 ", \"source\": \"%s\"}, ",
+		r = report_say(s, "\"data_block_size\": {\"value\": %" PRIu32 ", \"source\": \"%s\"}, ",
 			rec->data_block_size, ov->has_data_block_size ? "option" : sb_source);
 	if (!r)
-		r = say_json(s, "\"nr_data_blocks\": {\"value\": %" PRIu64 ", \"source\": \"%s\"}, ",
+		r = report_say(s, "\"nr_data_blocks\": {\"value\": %" PRIu64 ", \"source\": \"%s\"}, ",
 			rec->nr_data_blocks, ov->has_nr_data_blocks ? "option" : sb_source);
 	if (!r)
-		r = say_json(s, "\"time\": {\"value\": %" PRIu32 ", \"source\": \"%s\"}, \"metadata_snapshot\": \"%s\"},\n"
+		r = report_say(s, "\"time\": {\"value\": %" PRIu32 ", \"source\": \"%s\"}, \"metadata_snapshot\": \"%s\"},\n"
 			" \"devices\": [", rec->time, sb_source,
 			le64_get(rp->sv.sb.held_root) ? "not carried over" : "none");
 	for (unsigned i = 0; !r && i < rp->sv.nr_devices; i++) {
 		const struct salvage_device *d = &rp->sv.devices[i];
-		uint64_t id = d->details.dev_id;
+		uint64_t key = d->details.dev_id;
 
-		r = say_json(s, "%s\n  {\"id\": %" PRIu32 ", \"kept\": %" PRIu64 ", \"lost\": [", i ? "," : "",
+		r = report_say(s, "%s\n  {\"id\": %" PRIu32 ", \"kept\": %" PRIu64 ", \"lost\": [", i ? "," : "",
 			d->details.dev_id, d->nr_kept);
 		if (!r)
-			r = say_lost(s, &rp->sv.loss, PD_NR_PLACES, &id);
+			r = report_lost(s, &rp->sv.loss, PD_NR_PLACES, &key);
 		if (!r)
-			r = say_json(s, "], \"suspect\": %s, \"source\": \"%s\"}", d->suspect ? "true" : "false",
+			r = report_say(s, "], \"suspect\": %s, \"source\": \"%s\"}", d->suspect ? "true" : "false",
 				!d->has_root ? "none" : d->has_details ? "tree" : "tree without details");
 	}
 	if (!r)
-		r = say_json(s, "],\n \"orphans\": [");
+		r = report_say(s, "],\n \"orphans\": [");
 	for (size_t i = 0, n = 0; !r && i < rp->sv.nr_orphans; i++) {
 		const struct orphan *o = &rp->sv.orphans[i];
 
 		if (o->placed)
 			continue;
-		r = say_json(s, "%s\n  {\"block\": %" PRIu64 ", \"height\": %u, \"begin\": %" PRIu64
+		r = report_say(s, "%s\n  {\"block\": %" PRIu64 ", \"height\": %u, \"begin\": %" PRIu64
 			", \"end\": %" PRIu64 ", \"entries\": %" PRIu64 ", \"candidates\": %u}",
 			n++ ? "," : "", o->block, o->height, o->first, o->last + 1, o->nr_entries,
 			o->nr_fits);
 	}
 	if (!r)
-		r = say_json(s, "],\n \"generations\": [");
+		r = report_say(s, "],\n \"generations\": [");
 	for (unsigned i = 0; !r && i < rp->found.nr_generations; i++) {
 		const struct thin_generation *g = &rp->found.generations[i];
 
-		r = say_json(s, "%s\n  {\"index_block\": %" PRIu64 ", \"complete\": %s, \"time\": %" PRIu32
+		r = report_say(s, "%s\n  {\"index_block\": %" PRIu64 ", \"complete\": %s, \"time\": %" PRIu32
 			", \"transaction\": %" PRIu64 ", \"devices\": %" PRIu64 ", \"mappings\": %" PRIu64
 			", \"evidence\": \"%s\"}", i ? "," : "", g->index_block,
 			g->index_block ? "true" : "false", g->time, g->transaction, g->nr_devices,
 			g->nr_mappings, g->chosen ? "taken as the base" : "shares the newest times");
 	}
-	return r ? r : say_json(s, "]}\n");
+	return r ? r : report_say(s, "]}\n");
 }
 
 /* ---- what goes out ---- */

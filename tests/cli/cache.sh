@@ -57,6 +57,8 @@ is 0 "hints skipped" "$tools/cache_check" --skip-hints h.img
 fresh o.img
 is 0 "repair without hints" "$tools/cache_repair" -i h.img -o o.img; is 0 check "$tools/cache_check" -q o.img
 is 1 "strict" "$tools/cache_repair" --strict -i h.img -o o.img
+is 0 "report" "$tools/cache_repair" --dry-run --report r.json -i h.img
+says r.json '"kept": 256, "lost": []' report; says r.json '"hints": {"lost": [{"begin": 0, "end": ' report
 cp clean.img d.img && spoil d.img "$(le64 clean.img 284)"
 fresh o.img
 is 0 "repair without dirty bits" "$tools/cache_repair" -i d.img -o o.img

@@ -101,6 +101,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	struct pd_io *io = mended(data, len, KIND_CACHE_SB), *out;
 	struct pd_cache_check_opts check = { .size = sizeof(check) };
 	struct pd_run run = { .nr_threads = 1 };
+	struct pd_cache_repair_opts how = { .size = sizeof(how) };
 	struct pd_cache_repair_result saved;
 	struct pd_check_result res;
 	uint64_t n = 0;
@@ -110,7 +111,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	pd_cache_dump(io, true, false, &run, &sink);
 	if (pd_io_open_ram(&out, OUT_BLOCKS))
 		abort();
-	if (!pd_cache_repair(io, out, &run, &saved) &&
+	if (!pd_cache_repair(io, out, &how, &run, &saved) &&
 	    (pd_cache_check(out, &check, &run, &res, NULL) || res.worst > PD_SEV_WARN))
 		abort();
 	pd_io_close(out);

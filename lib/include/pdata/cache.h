@@ -104,6 +104,16 @@ int pd_cache_restore(const struct pd_source *xml, struct pd_io *out,
 		     const struct pd_cache_restore_opts *o, const struct pd_run *run);
 
 /**
+ * struct pd_cache_repair_opts - how to repair. All zero is without a report.
+ * @size:   sizeof(struct pd_cache_repair_opts)
+ * @report: where what is kept and lost goes as JSON, or NULL
+ */
+struct pd_cache_repair_opts {
+	size_t size;
+	const struct pd_sink *report;
+};
+
+/**
  * struct pd_cache_repair_result - what was saved.
  * @nr_kept:  mappings in the result
  * @nr_needed: metadata blocks an output must have
@@ -121,7 +131,7 @@ struct pd_cache_repair_result {
  *
  * Return: 0; -EUCLEAN if the superblock or all mappings are lost, -ENOSPC, -ENOMEM, -EIO.
  */
-int pd_cache_repair(struct pd_io *in, struct pd_io *out, const struct pd_run *run,
-		    struct pd_cache_repair_result *res);
+int pd_cache_repair(struct pd_io *in, struct pd_io *out, const struct pd_cache_repair_opts *o,
+		    const struct pd_run *run, struct pd_cache_repair_result *res);
 
 #endif
