@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include "base/util.h"
+#include "base/workers.h"
 
+#define PAGE_WORDS (4096u / sizeof(uint64_t))
+#define POPULATE_WORDS (512u * PAGE_WORDS)	/* a large page */
 #define HIGH_MOVE 14u		/* eights that move into the table at once */
 
 struct counts_rest {
@@ -45,6 +48,33 @@ int counts_init(struct counts *c, uint64_t nr, const struct bits *kept)
 	/* Counting jumps about at random: large pages spare it a page walk each time. */
 	madvise(c->low, c->plane_len, MADV_HUGEPAGE);
 	return 0;
+}
+
+struct populating {
+	struct counts *c;
+	size_t next;
+};
+
+static void populate(void *ctx, unsigned worker)
+{
+	struct populating *p = ctx;
+	size_t nr_words = p->c->plane_len / sizeof(uint64_t), i;
+
+	(void)worker;
+	while ((i = __atomic_fetch_add(&p->next, POPULATE_WORDS, __ATOMIC_RELAXED)) < nr_words) {
+		size_t end = min_t(size_t, i + POPULATE_WORDS, nr_words);
+
+		for (; i < end; i += PAGE_WORDS)
+			__atomic_store_n(&p->c->low[i], 0, __ATOMIC_RELAXED);
+	}
+}
+
+void counts_populate(struct counts *c, unsigned nr_threads)
+{
+	struct populating p = { .c = c };
+
+	if (c->plane_len >= 2 * POPULATE_WORDS * sizeof(uint64_t))
+		workers_run(nr_threads, populate, &p);
 }
 
 void counts_exit(struct counts *c)
@@ -192,6 +222,9 @@ bool counts_entries(const struct counts *c, uint64_t i, uint64_t *entries)
 		if (high[0] | high[1])
 			return false;
 	}
+	*entries = 0;
+	if (!(low[0] | low[1]))
+		return true;
 	for (unsigned k = 0; k < 2; k++) {
 		const uint64_t fours = 0x4444444444444444ull;
 		uint64_t x = low[k];

@@ -44,6 +44,12 @@ struct counts {
 int counts_init(struct counts *c, uint64_t nr, const struct bits *kept);
 void counts_exit(struct counts *c);
 
+/*
+ * counts_populate() - have the memory of all counts made now, by @nr_threads threads.
+ * Threads that count at random meet in the same new pages, and each clears one for nothing.
+ */
+void counts_populate(struct counts *c, unsigned nr_threads);
+
 /* The word that block @i (below nr) is counted in, NULL if it is not kept. Blocks that differ in the
  * last four bits alone share it. */
 static inline uint64_t *counts_word(const struct counts *c, uint64_t i)

@@ -159,6 +159,14 @@ static uint64_t bitmap_word(const void *bitmap, unsigned w)
 	return le64_get(v);
 }
 
+/* Bits set among the even ones; without the processor's own instruction a call would be dearer. */
+static unsigned nr_free_of(uint64_t even)
+{
+	even = (even & 0x3333333333333333ull) + (even >> 2 & 0x3333333333333333ull);
+	even = (even + (even >> 4)) & 0x0f0f0f0f0f0f0f0full;
+	return (unsigned)(even * 0x0101010101010101ull >> 56);
+}
+
 void sm_group_look(const void *bitmap, unsigned nr_valid, struct sm_group *g)
 {
 	g->nr_valid = (uint16_t)nr_valid;
@@ -167,14 +175,16 @@ void sm_group_look(const void *bitmap, unsigned nr_valid, struct sm_group *g)
 	for (unsigned w = 0; w < ENTRIES_PER_BITMAP / 32; w++) {
 		uint64_t v = bitmap_word(bitmap, w);
 		uint64_t zero = ~(v | v >> 1) & 0x5555555555555555ull;
-		unsigned base = w * 32;
+		unsigned base = w * 32, nr = nr_free_of(zero);
 
-		g->nr_free = (uint16_t)(g->nr_free + __builtin_popcountll(zero));
+		g->nr_free = (uint16_t)(g->nr_free + nr);
 		if (base >= nr_valid)
 			continue;
-		if (nr_valid - base < 32)
+		if (nr_valid - base < 32) {
 			zero &= (1ull << 2 * (nr_valid - base)) - 1;
-		g->nr_clipped = (uint16_t)(g->nr_clipped + __builtin_popcountll(zero));
+			nr = nr_free_of(zero);
+		}
+		g->nr_clipped = (uint16_t)(g->nr_clipped + nr);
 		if (zero && g->first_free == nr_valid)
 			g->first_free = (uint16_t)(base + (unsigned)__builtin_ctzll(zero) / 2);
 	}
@@ -515,7 +525,12 @@ int data_sm_load(struct scan *s, struct data_sm *sm, const struct sm_root *root)
 		bits_set(&sm->kept, sm->index.keys[i]);
 		s->slots.slot[b].first = i;	/* other walks leave that of a bitmap alone */
 	}
-	return r ? r : counts_init(&sm->counts, sm->nr_blocks, &sm->kept);
+	if (!r)
+		r = counts_init(&sm->counts, sm->nr_blocks, &sm->kept);
+	/* Where little is in use, most of the counts may never be touched. */
+	if (!r && le64_get(root->nr_allocated) >= sm->nr_blocks / 64)
+		counts_populate(&sm->counts, stream_nr_threads(s->run, s->slots.nr_blocks));
+	return r;
 }
 
 void data_sm_exit(struct data_sm *sm)
