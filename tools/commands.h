@@ -6,6 +6,7 @@
 	X(cache_metadata_size)	\
 	X(cache_repair)		\
 	X(cache_restore)	\
+	X(cache_writeback)	\
 	X(clone_check)		\
 	X(clone_dump)		\
 	X(clone_repair)		\

@@ -13,4 +13,5 @@ libpdata_all_la_SOURCES += \
 	cache/restore.c \
 	cache/superblock.c \
 	cache/superblock.h \
+	cache/writeback.c \
 	cache/xml-write.c

@@ -27,9 +27,9 @@ static int balance(const struct btree *t, unsigned level, struct bm_block *b, ui
 {
 	struct node_header *p = btree_node(b);
 	struct bm_block *n[3] = { NULL, NULL, NULL };
-	uint32_t total = 0, m;
+	uint32_t total = 0, m = 0;
 	uint64_t gone = 0;
-	bool merge;
+	bool merge = false;
 	int r = 0;
 
 	for (unsigned i = 0; i < nr && !r; i++) {

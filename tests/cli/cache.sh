@@ -106,5 +106,50 @@ is 1 "odd version" "$tools/cache_check" o.img
 [ "$("$tools/cache_metadata_size" --nr-blocks 1024)" = "8248 sectors" ] && ok || no "cache_metadata_size"
 [ "$("$tools/cache_metadata_size" --device-size 65536 --block-size 64)" = "8248 sectors" ] && ok || no "cache_metadata_size"
 
+# cache_writeback: eight blocks of 32 KiB, four mapped, dirty ones copied to where they belong
+block() { perl -e 'print chr(97 + $ARGV[0]) x 32768' "$1"; }
+for b in 0 1 2 3 4 5 6 7; do block $b; done >fast
+{
+	echo '<superblock uuid="" block_size="64" nr_cache_blocks="8" policy="smq" hint_width="4"><mappings>'
+	echo '<mapping cache_block="0" origin_block="5" dirty="true"/><mapping cache_block="2" origin_block="6" dirty="true"/>'
+	echo '<mapping cache_block="3" origin_block="1" dirty="false"/><mapping cache_block="7" origin_block="9" dirty="true"/>'
+	echo '</mappings></superblock>'
+} >wb.xml
+# the origin's block N holds N + 10, the last is short: 9.5 blocks
+origin() { rm -f origin; for b in 10 11 12 13 14 15 16 17 18 19; do block $b; done | head -c 311296 >origin; }
+# letters of the origin's blocks
+letters() { perl -e 'local $/; $_ = <>; for ($i = 0; $i < length; $i += 32768) { print substr($_, $i, 1) }' origin; }
+wb() { "$tools/cache_writeback" --metadata-device o.img --origin-device origin --fast-device fast "$@"; }
+for v in 1 2; do
+	fresh o.img; origin
+	is 0 "restore" "$tools/cache_restore" -i wb.xml -o o.img --metadata-version $v
+	cp o.img before.img
+	is 0 "no update" wb --no-metadata-update; same o.img before.img "--no-metadata-update"
+	[ "$(letters)" = klmnoacrsh ] && ok || no "writeback $v: $(letters)"
+	[ "$(stat -c %s origin)" = 311296 ] && ok || no "the origin has grown"
+	origin
+	is 0 "writeback $v" wb; says out "3/3 blocks successfully copied" writeback; silent err writeback
+	[ "$(letters)" = klmnoacrsh ] && ok || no "writeback $v: $(letters)"
+	is 0 "check" "$tools/cache_check" --status o.img; silent err "check"; says out DIRTY_BLOCKS=0 "dirty bits"
+	is 0 "dump" "$tools/cache_dump" o.img; says out '<mapping cache_block="7" origin_block="9" dirty="false"/>' dump
+	is 0 "again" wb -q; silent out "-q"
+	is 0 "nothing dirty" wb; says out "0/0 blocks" "nothing dirty"
+	# after an unclean shutdown all that is mapped is copied
+	fresh o.img; origin
+	is 0 "restore" "$tools/cache_restore" -i wb.xml -o o.img --metadata-version $v --omit-clean-shutdown
+	is 0 "unclean" wb; says out "4/4 blocks" "unclean"
+	[ "$(letters)" = kdmnoacrsh ] && ok || no "unclean $v: $(letters)"
+	# offsets; then an origin that ends before block 9
+	fresh o.img; origin
+	"$tools/cache_restore" -i wb.xml -o o.img --metadata-version $v
+	is 1 "too small" wb --origin-device-offset 64 --list-failed-blocks --retry-count 1
+	says out "7 9" "failed blocks"; says out "2/3 blocks" "too small"; says err "stay dirty" "too small"
+	[ "$(letters)" = klmnopacst ] && ok || no "offset $v: $(letters)"
+	is 0 "check" "$tools/cache_check" --status o.img; says out DIRTY_BLOCKS=1 "only copied blocks become clean"
+	is 1 "odd offset" wb --origin-device-offset 4; says err "offsets must be page aligned" "odd offset"
+	# damaged metadata: nothing is touched
+	cp before.img o.img; "$tools/pdata_poke" o.img mapping_root/values[0] corrupt >/dev/null 2>&1 || no "poke"; cp o.img bad.img; origin; cp origin origin.was
+	is 1 "damaged" wb; says err "cache_check gives details" damaged; same origin origin.was "the origin"; same o.img bad.img "the metadata"
+done
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed = 0 ]

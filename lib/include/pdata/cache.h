@@ -134,4 +134,46 @@ struct pd_cache_repair_result {
 int pd_cache_repair(struct pd_io *in, struct pd_io *out, const struct pd_cache_repair_opts *o,
 		    const struct pd_run *run, struct pd_cache_repair_result *res);
 
+/* ---- Writeback ---- */
+
+/**
+ * struct pd_cache_writeback_opts - how to copy. All zero copies all dirty blocks and clears their bits.
+ * @size:          sizeof(struct pd_cache_writeback_opts)
+ * @origin_offset, @fast_offset: where the cached area begins, sectors; multiples of 8
+ * @buffer_meg:    MiB of memory for copying; 0 means 64
+ * @retry_count:   further tries for blocks that failed
+ * @no_metadata_update: leave dirty bits as they are
+ * @on_failed:     called for each block that could not be copied; may be NULL
+ */
+struct pd_cache_writeback_opts {
+	size_t size;
+	uint64_t origin_offset, fast_offset;
+	uint32_t buffer_meg, retry_count;
+	bool no_metadata_update;
+	void (*on_failed)(void *ctx, uint64_t cblock, uint64_t oblock);
+	void *ctx;
+};
+
+/** struct pd_cache_writeback_result - blocks found dirty, and those copied; failed reads and writes. */
+struct pd_cache_writeback_result {
+	uint64_t nr_dirty, nr_copied, nr_read_errors, nr_write_errors;
+};
+
+/**
+ * pd_cache_writeback() - copy dirty blocks to the origin, of a cache that is not active.
+ * @metadata: opened for writing, unless dirty bits are to stay
+ * @origin, @fast: devices or files; block devices are opened exclusively, past the page cache
+ *
+ * The metadata is checked first; nothing is touched if it is not sound. After an unclean shutdown every mapped block is
+ * copied. Dirty bits are cleared for copied blocks alone, in one transaction, after the origin was flushed;
+ * whether the shutdown was clean stays as it is.
+ *
+ * Return: 0 if the work could be done: compare nr_copied with nr_dirty. -EUCLEAN, -ENOMEM, -EIO or what opening
+ *         said, after a message.
+ * Memory: the buffers, 16 MiB, 2 bits a cache block and 5 bytes a metadata block.
+ */
+int pd_cache_writeback(struct pd_io *metadata, const char *origin, const char *fast,
+		       const struct pd_cache_writeback_opts *o, const struct pd_run *run,
+		       struct pd_cache_writeback_result *res);
+
 #endif
