@@ -218,14 +218,14 @@ static int fold(struct era_view *v, uint64_t j, uint64_t *words, uint32_t *eras,
 
 	for (size_t i = 0; i < v->nr_w && !r; i++) {
 		struct era_writeset_view *w = &v->w[i];
-		uint32_t nr_bits;
+		uint32_t nr_bits, now = le32_get(v->sb.current_era), era = v->repair && w->era > now ? now : w->era;
 
 		if (j * ERA_WINDOW >= w->nr_bits)
 			continue;
 		r = era_view_bits(v, w, j, words, &nr_bits);
 		for (uint32_t k = 0; !r && k < nr_bits && k < nr; k++)
-			if (words[k / 64] >> (k % 64) & 1 && eras[k] < w->era)
-				eras[k] = w->era;
+			if (words[k / 64] >> (k % 64) & 1 && eras[k] < era)
+				eras[k] = era;
 	}
 	return r;
 }
@@ -233,10 +233,7 @@ static int fold(struct era_view *v, uint64_t j, uint64_t *words, uint32_t *eras,
 static int emit_writeset(struct era_view *v, struct era_emitter *e, struct era_writeset_view *w,
 			 uint64_t *words)
 {
-	uint32_t now = le32_get(v->sb.current_era);
-	/* metadata is repaired for a restore, which takes no era that has not come */
-	uint32_t era = v->repair && w->era > now ? now : w->era;
-	int r = e->writeset_begin(e, &(struct era_writeset_record){ era, w->nr_bits });
+	int r = e->writeset_begin(e, &(struct era_writeset_record){ w->era, w->nr_bits });
 
 	for (uint64_t j = 0; !r && j < ceil_div(w->nr_bits, ERA_WINDOW); j++) {
 		uint32_t nr;
@@ -248,6 +245,42 @@ static int emit_writeset(struct era_view *v, struct era_emitter *e, struct era_w
 	return r ? r : e->writeset_end(e);
 }
 
+/*
+ * One writeset of the current era for everything that counts as written in it: all blocks if writesets are lost with
+ * their tree, and those of eras that have not come, which nobody restores. The era array alone could not say it: a
+ * list looks there only for eras before the oldest writeset, and the kernel, which folds the writesets that are left
+ * into the array, lowest first, would put older eras over it.
+ */
+static int emit_current(struct era_view *v, struct era_emitter *e, size_t first, uint64_t *words)
+{
+	uint32_t now = le32_get(v->sb.current_era), nr_bits = v->tree_lost ? le32_get(v->sb.nr_blocks) : 0, nr;
+	uint64_t *sum = malloc(ERA_WINDOW / 8);
+	int r = sum ? 0 : -ENOMEM;
+
+	for (size_t i = first; i < v->nr_w; i++)
+		nr_bits = v->w[i].nr_bits > nr_bits ? v->w[i].nr_bits : nr_bits;
+	if (!r)
+		r = e->writeset_begin(e, &(struct era_writeset_record){ now, nr_bits });
+	for (uint64_t j = 0; !r && j < ceil_div(nr_bits, ERA_WINDOW); j++) {
+		uint64_t all = min_t(uint64_t, nr_bits - j * ERA_WINDOW, ERA_WINDOW);
+
+		memset(sum, v->tree_lost ? 0xff : 0, ERA_WINDOW / 8);
+		for (size_t i = first; !r && i < v->nr_w; i++) {
+			if (j * ERA_WINDOW >= v->w[i].nr_bits)
+				continue;
+			r = era_view_bits(v, &v->w[i], j, words, &nr);
+			for (uint32_t k = 0; !r && k < ceil_div(nr, BITSET_WORD_BITS); k++)
+				sum[k] |= words[k];
+		}
+		sum[(all - 1) / BITSET_WORD_BITS] = era_word(sum[(all - 1) / BITSET_WORD_BITS],
+							     (all - 1) / BITSET_WORD_BITS, all);
+		if (!r)
+			r = e->bits(e, (uint32_t)(j * ERA_WINDOW), sum, (uint32_t)all);
+	}
+	free(sum);
+	return r ? r : e->writeset_end(e);
+}
+
 int era_view_emit(struct era_view *v, struct era_emitter *e, bool logical)
 {
 	struct era_sb_record sb = {
@@ -256,29 +289,23 @@ int era_view_emit(struct era_view *v, struct era_emitter *e, bool logical)
 	};
 	uint64_t *words = malloc(ERA_WINDOW / 8);
 	uint32_t *eras = malloc(ERA_WINDOW * sizeof(*eras)), nr;
+	size_t nr_kept = v->nr_w;
 	int r = words && eras ? e->superblock(e, &sb) : -ENOMEM;
 
+
 	v->nr_lost = 0;
-	for (size_t i = 0; !r && !logical && i < v->nr_w; i++) {
-		/* eras from the future, several of which would become one, are folded below */
-		if (v->repair && v->w[i].era > sb.current_era)
-			continue;
+	/* ascending: those of the current era and later are last */
+	if (v->repair && v->nr_w && (v->tree_lost || v->w[v->nr_w - 1].era > sb.current_era))
+		while (nr_kept && v->w[nr_kept - 1].era >= sb.current_era)
+			nr_kept--;
+	for (size_t i = 0; !r && !logical && i < nr_kept; i++)
 		r = emit_writeset(v, e, &v->w[i], words);
-	}
+	if (!r && !logical && v->repair && (v->tree_lost || nr_kept < v->nr_w))
+		r = emit_current(v, e, nr_kept, words);
 	if (!r)
 		r = e->array_begin(e);
 	for (uint64_t j = 0; !r && j < ceil_div(sb.nr_blocks, ERA_WINDOW); j++) {
 		r = era_view_eras(v, j, eras, &nr);
-		for (size_t i = 0; !r && !logical && v->repair && i < v->nr_w; i++) {
-			uint32_t nr_bits;
-
-			if (v->w[i].era <= sb.current_era || j * ERA_WINDOW >= v->w[i].nr_bits)
-				continue;
-			r = era_view_bits(v, &v->w[i], j, words, &nr_bits);
-			for (uint32_t k = 0; !r && k < nr_bits && k < nr; k++)
-				if (words[k / 64] >> (k % 64) & 1)
-					eras[k] = sb.current_era;
-		}
 		if (!r && logical)
 			r = fold(v, j, words, eras, nr);
 		if (!r)

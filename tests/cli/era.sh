@@ -120,6 +120,24 @@ for ((b = 1; b < n; b++)); do
 	cmp -s d.img before.img || no "block $b: the input of a repair has changed"
 	ok
 done
+
+# one of several leaves of the writeset tree lost, the others kept: no block of any era at all is missed
+rm -f t.img; truncate -s 8M t.img
+is 0 "many writesets" "$tools/era_generate_metadata" -o t.img --format --nr-blocks 2000 --current-era 600 --nr-writesets 500
+leaves=$(perl -e 'open F, "t.img"; binmode F; for ($b = 0; read(F, $d, 4096); $b++) {
+	($c, $f, $n, $e, $m, $v) = unpack("VVQ<VVV", $d); print "$b " if $b && $n == $b && $f == 2 && $v == 12 }')
+if [ "$(echo "$leaves" | wc -w)" -ge 3 ]; then ok; else no "leaves of the writeset tree: $leaves"; fi
+for b in $leaves; do
+	cp t.img d.img; spoil d.img "$b"; rm -f o.img; truncate -s 8M o.img
+	"$tools/era_repair" -i d.img -o o.img 2>err || no "leaf $b: repair fails: $(head -c 200 err)"
+	is 0 "leaf $b" "$tools/era_check" -q o.img
+	"$tools/era_dump" --repair --logical d.img >out 2>err || no "leaf $b: logical dump"
+	for since in 101 300 302 450 451 590 600; do
+		"$tools/era_invalidate" --written-since $since t.img >full; numbers full | sort >full.n
+		"$tools/era_invalidate" --written-since $since o.img >got; numbers got | sort >rep.n
+		if [ -z "$(comm -23 full.n rep.n)" ]; then ok; else no "leaf $b: blocks changed since $since are missed"; fi
+	done
+done
 cp g.img d.img; spoil d.img 0; fresh o.img; cp o.img zero.img
 is 1 "no superblock" "$tools/era_repair" -i d.img -o o.img; same o.img zero.img "nothing written"
 echo "$passed passed, $failed failed, 0 skipped"
