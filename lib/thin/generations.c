@@ -177,11 +177,12 @@ static int load_tree(struct survey *v, struct tree_walk *w, uint64_t root, uint3
 static void look_below(struct survey *v, uint64_t b, unsigned depth, struct candidate *c)
 {
 	struct child buf[INTERNAL_MAX_ENTRIES];
-	const struct slot *slot = &v->s.slots.slot[b];
+	const struct slot *slot;
 	const struct child *child;
 
 	if (!is_node(v, b) || depth >= MAX_TREE_DEPTH)
 		return;
+	slot = &v->s.slots.slot[b];
 	if (slot->flags & SLOT_LEAF) {
 		const struct node_header *n = v->s.slots.buf;
 
