@@ -2,6 +2,7 @@
 #include "base/counts.h"
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include "base/util.h"
 #include "base/workers.h"
@@ -239,4 +240,12 @@ bool counts_entries(const struct counts *c, uint64_t i, uint64_t *entries)
 	/* The lower bit of an entry weighs 2. */
 	*entries = (both & 0x5555555555555555ull) << 1 | (both >> 1 & 0x5555555555555555ull);
 	return true;
+}
+
+bool counts_group_empty(const struct counts *c, uint64_t i)
+{
+	const uint64_t *word = counts_word(c, i - i % COUNTS_GROUP);
+	size_t len = COUNTS_GROUP / COUNTS_PER_WORD * sizeof(*word);
+
+	return !word || (!c->any_high && !word[0] && !memcmp(word, word + 1, len - sizeof(*word)));
 }

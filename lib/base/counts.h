@@ -112,4 +112,7 @@ static inline bool counts_marked(const struct counts *c, uint64_t i)
  */
 bool counts_entries(const struct counts *c, uint64_t i, uint64_t *entries);
 
+/* Are all counts of the group of block @i surely 0? Reads its half bytes, in one sweep. */
+bool counts_group_empty(const struct counts *c, uint64_t i);
+
 #endif

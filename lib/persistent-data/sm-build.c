@@ -58,19 +58,23 @@ static int build(struct out *out, const struct counts *counts, uint64_t nr_block
 	}
 	for (uint64_t i = 0; i < nr && !r; i++) {
 		uint64_t begin = i * ENTRIES_PER_BITMAP, block;
-		struct index_entry ie;
+		struct index_entry ie = { .nr_free = le32_put(ENTRIES_PER_BITMAP) };
+		bool empty = counts_group_empty(counts, begin);
 		void *data;
 
-		/* The overflow tree takes blocks of its own meanwhile: fill a copy. */
-		memset(bitmap, 0, sizeof(bitmap));
-		r = sm_build_bitmap(counts, begin,
-				    min_t(uint64_t, begin + ENTRIES_PER_BITMAP, nr_blocks), bitmap,
-				    overflow, &ie, nr_allocated);
+		/* Space maps are mostly empty where somebody claims a size that nothing fills. The overflow tree takes blocks of its own meanwhile: fill a copy. */
+		if (!empty) {
+			memset(bitmap, 0, sizeof(bitmap));
+			r = sm_build_bitmap(counts, begin,
+					    min_t(uint64_t, begin + ENTRIES_PER_BITMAP, nr_blocks), bitmap,
+					    overflow, &ie, nr_allocated);
+		}
 		if (!r)
 			r = out_block(out, KIND_BITMAP, &data, &block);
 		if (r)
 			return r;
-		memcpy(data, bitmap, sizeof(bitmap));
+		if (!empty)
+			memcpy(data, bitmap, sizeof(bitmap));
 		out_ref(out, block);
 		ie.blocknr = le64_put(block);
 		r = tree_build_push(index, i, &ie);
