@@ -24,6 +24,8 @@
 
 /* In pdata_tools_dev only. */
 #define PDATA_DEV_COMMANDS(X)	\
+	X(cache_generate_damage) \
+	X(cache_generate_metadata) \
 	X(clone_generate_metadata) \
 	X(era_generate_metadata) \
 	X(pdata_poke)		\

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* thin_generate_metadata and thin_generate_damage: metadata for tests. */
-#include <string.h>
+/* thin_generate_metadata: metadata for tests. */
 #include <pdata/dev.h>
 #include <pdata/thin.h>
 #include <pdata/thin-pool.h>
 #include "tools/frame.h"
+#include "tools/generate.h"
 
 struct metadata_args {
 	const char *output;
@@ -28,12 +28,7 @@ static int set_needs_check(void *v, const char *value)
 {
 	struct metadata_args *a = v;
 
-	a->set_needs_check = true;
-	a->needs_check = !value || !strcmp(value, "true");
-	if (!value || !strcmp(value, "true") || !strcmp(value, "false"))
-		return 0;
-	fprintf(stderr, "error: invalid value '%s' for '--set-needs-check': it is true or false\n", value);
-	return EXIT_USAGE;
+	return set_flag("set-needs-check", value, &a->set_needs_check, &a->needs_check);
 }
 
 static const struct opt metadata_opts[] = {
@@ -126,62 +121,4 @@ const struct command thin_generate_metadata_cmd = {
 	.args_size = sizeof(struct metadata_args),
 	.init = metadata_init,
 	.run = metadata_run,
-};
-
-struct damage_args {
-	const char *output;
-	bool leaks, override;
-	uint32_t expected, actual;
-	uint64_t nr_blocks;
-	bool has_expected, has_actual, has_nr;
-	uint64_t mapping_root, details_root, held_root;
-	bool has_mapping_root, has_details_root, has_held_root;
-};
-
-static const struct opt damage_opts[] = {
-	OPT_STR('o', "output", "FILE", damage_args, output, OPT_REQUIRED, "Metadata device or file to change"),
-	OPT_FLAG(0, "create-metadata-leaks", damage_args, leaks, "Store wrong counts of metadata blocks"),
-	OPT_U32(0, "expected", "COUNT", damage_args, expected, has_expected, "True count of these blocks"),
-	OPT_U32(0, "actual", "COUNT", damage_args, actual, has_actual, "Count to store instead"),
-	OPT_U64(0, "nr-blocks", "N", damage_args, nr_blocks, has_nr, "How many of them"),
-	OPT_FLAG(0, "override", damage_args, override, "Change fields of the superblock"),
-	OPT_U64(0, "mapping-root", "BLOCKNR", damage_args, mapping_root, has_mapping_root,
-		"With --override: root of the mapping tree"),
-	OPT_U64(0, "details-root", "BLOCKNR", damage_args, details_root, has_details_root,
-		"With --override: root of the details tree"),
-	OPT_U64(0, "metadata-snap", "BLOCKNR", damage_args, held_root, has_held_root,
-		"With --override: block of the metadata snapshot"),
-	OPT_END
-};
-
-static int damage_run(struct frame *f, void *v)
-{
-	const struct damage_args *a = v;
-	struct pd_dev_thin_patch patch = {
-		.has_mapping_root = a->has_mapping_root, .mapping_root = a->mapping_root,
-		.has_details_root = a->has_details_root, .details_root = a->details_root,
-		.has_held_root = a->has_held_root, .held_root = a->held_root,
-	};
-	struct pd_io *io;
-	int r;
-
-	if (a->leaks == a->override)
-		return usage_error(f, "one of --create-metadata-leaks and --override is needed");
-	if (a->leaks && !(a->has_expected && a->has_actual && a->has_nr))
-		return usage_error(f, "--create-metadata-leaks needs --expected, --actual and --nr-blocks");
-	r = open_output(f, a->output, NULL, &io);
-	if (r)
-		return r;
-	r = a->leaks ? pd_dev_set_metadata_counts(io, a->expected, a->actual, a->nr_blocks, &f->log) :
-		       pd_dev_patch_thin_superblock(io, &patch, &f->log);
-	pd_io_close(io);
-	return r ? EXIT_BAD : EXIT_CLEAN;
-}
-
-const struct command thin_generate_damage_cmd = {
-	.name = "thin_generate_damage",
-	.about = "Makes thin pool metadata wrong, for tests",
-	.opts = damage_opts,
-	.args_size = sizeof(struct damage_args),
-	.run = damage_run,
 };

@@ -9,6 +9,7 @@ libpdata_all_la_SOURCES += \
 	cache/dump.h \
 	cache/elements.c \
 	cache/elements.h \
+	cache/format.c \
 	cache/records.h \
 	cache/restore.c \
 	cache/superblock.c \

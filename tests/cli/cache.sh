@@ -151,5 +151,39 @@ for v in 1 2; do
 	cp before.img o.img; "$tools/pdata_poke" o.img mapping_root/values[0] corrupt >/dev/null 2>&1 || no "poke"; cp o.img bad.img; origin; cp origin origin.was
 	is 1 "damaged" wb; says err "cache_check gives details" damaged; same origin origin.was "the origin"; same o.img bad.img "the metadata"
 done
+# Metadata for tests: what was asked for is there, and so is what was made wrong.
+gen() { "$tools/cache_generate_metadata" "$@"; }
+for v in 1 2; do
+	fresh g.img
+	is 0 "generate $v" gen -o g.img --format --metadata-version $v --nr-cache-blocks 5000 --nr-origin-blocks 90001 --percent-resident 70 --percent-dirty 30 --hotspot-size 7
+	is 0 "check it" "$tools/cache_check" --status g.img; silent err "generated $v"
+	says out MAPPED_BLOCKS=3500 "generated $v"; says out DIRTY_BLOCKS=1050 "generated $v"
+	is 0 "dump it" "$tools/cache_dump" g.img; cp out g.xml
+	[ "$(grep -c '<mapping ' g.xml)/$(grep -c '<hint ' g.xml)/$(grep -c 'dirty="true"' g.xml)" = 3500/3500/1050 ] && ok || no "generated $v: numbers of the dump"
+	[ "$(sed -n 's/.*<mapping.*origin_block="\([0-9]*\)".*/\1/p' g.xml | awk '$1 > 90000' | wc -l)" = 0 ] && ok || no "an origin block out of bounds"
+	fresh h.img
+	is 0 "restore it" "$tools/cache_restore" -i g.xml -o h.img --metadata-version $v
+	is 0 "dump that" "$tools/cache_dump" h.img; same out g.xml "generate, dump, restore, dump $v"
+	is 0 "crash it" gen -o g.img --set-clean-shutdown=false
+	is 0 "check it" "$tools/cache_check" --status g.img; says out DIRTY_BLOCKS=3500 "an unclean shutdown makes all dirty"
+	is 0 "leaks" "$tools/cache_generate_damage" -o g.img --create-metadata-leaks --expected 0 --actual 1 --nr-blocks 6
+	is 1 "check" "$tools/cache_check" g.img; says err leak "leaks of a generated cache"
+	is 0 "flag" gen -o g.img --set-needs-check
+	is 0 "clear" "$tools/cache_check" --clear-needs-check-flag --auto-repair g.img
+	is 0 "check" "$tools/cache_check" g.img
+	is 0 "version" gen -o g.img --set-superblock-version 12345
+	is 1 "check" "$tools/cache_check" g.img
+done
+fresh g.img; cp g.img g.was
+is 1 "too many percent" gen -o g.img --format --percent-dirty 101
+is 1 "no room at the origin" gen -o g.img --format --nr-origin-blocks 10
+is 1 "no hot spot" gen -o g.img --format --hotspot-size 0
+is 1 "no such version" gen -o g.img --format --metadata-version 3
+is 1 "no such block size" gen -o g.img --format --cache-block-size 3
+is 64 "no such flag" gen -o g.img --set-needs-check=maybe
+is 64 "nothing to do" gen -o g.img
+same g.img g.was "a refusal writes nothing"
+is 64 "nothing to damage" "$tools/cache_generate_damage" -o g.img
+is 1 "no such file" gen -o none.img --format
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed = 0 ]

@@ -176,4 +176,33 @@ int pd_cache_writeback(struct pd_io *metadata, const char *origin, const char *f
 		       const struct pd_cache_writeback_opts *o, const struct pd_run *run,
 		       struct pd_cache_writeback_result *res);
 
+/* ---- Format ---- */
+
+/**
+ * struct pd_cache_format_opts - a cache for tests. The same numbers give the same metadata.
+ * @size:             sizeof(struct pd_cache_format_opts)
+ * @block_size:       sectors
+ * @nr_cache_blocks:  blocks of the fast device
+ * @nr_origin_blocks: blocks of the origin, of the same size
+ * @hotspot_size:     origin blocks that are cached one after the other, at least 1
+ * @percent_resident: of the cache blocks are mapped, rounded down
+ * @percent_dirty:    of the mapped ones are dirty, rounded down
+ * @version:          metadata version, 1 or 2
+ */
+struct pd_cache_format_opts {
+	size_t size;
+	uint32_t block_size, nr_cache_blocks;
+	uint64_t nr_origin_blocks;
+	uint32_t hotspot_size, percent_resident, percent_dirty, version;
+};
+
+/**
+ * pd_cache_format() - new metadata with mappings, a hint for each, cleanly shut down.
+ * @io: overwritten, block 0 last
+ *
+ * Return: 0; -EINVAL for numbers that cannot be, -ENOSPC, -ENOMEM, -EIO, after a message.
+ * Memory: as pd_cache_restore().
+ */
+int pd_cache_format(struct pd_io *io, const struct pd_cache_format_opts *o, const struct pd_run *run);
+
 #endif
