@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# A short campaign with each "make check"; longer ones by hand: fuzz/thin-mutate FIRST-SEED NR IMAGE...
-check_PROGRAMS += fuzz/thin-mutate fuzz/fuzz-thin fuzz/fuzz-cache fuzz/fuzz-xml
+# A short campaign with each "make check"; longer ones by hand: fuzz/campaign FIRST-SEED NR IMAGE...
+check_PROGRAMS += fuzz/mutate fuzz/fuzz-thin fuzz/fuzz-cache fuzz/fuzz-xml
+check_PROGRAMS += fuzz/fuzz-era fuzz/fuzz-clone
 TESTS += fuzz/short.sh
-fuzz_thin_mutate_SOURCES = fuzz/thin-mutate.c
-fuzz_thin_mutate_LDADD = $(top_builddir)/lib/libpdata-all.la
+fuzz_mutate_SOURCES = fuzz/mutate.c
+fuzz_mutate_LDADD = $(top_builddir)/lib/libpdata-all.la
 fuzz_flags =
 if FUZZING
 fuzz_flags += -DFUZZING
@@ -21,4 +22,12 @@ fuzz_fuzz_xml_SOURCES = fuzz/targets.c
 fuzz_fuzz_xml_CPPFLAGS = $(AM_CPPFLAGS) $(fuzz_flags) -DFUZZ_XML
 fuzz_fuzz_xml_LDADD = $(top_builddir)/lib/libpdata-all.la
 fuzz_fuzz_xml_LDFLAGS = $(AM_LDFLAGS) $(fuzz_link)
-EXTRA_DIST += fuzz/README fuzz/short.sh
+fuzz_fuzz_era_SOURCES = fuzz/targets.c
+fuzz_fuzz_era_CPPFLAGS = $(AM_CPPFLAGS) $(fuzz_flags) -DFUZZ_ERA
+fuzz_fuzz_era_LDADD = $(top_builddir)/lib/libpdata-all.la
+fuzz_fuzz_era_LDFLAGS = $(AM_LDFLAGS) $(fuzz_link)
+fuzz_fuzz_clone_SOURCES = fuzz/targets.c
+fuzz_fuzz_clone_CPPFLAGS = $(AM_CPPFLAGS) $(fuzz_flags) -DFUZZ_CLONE
+fuzz_fuzz_clone_LDADD = $(top_builddir)/lib/libpdata-all.la
+fuzz_fuzz_clone_LDFLAGS = $(AM_LDFLAGS) $(fuzz_link)
+EXTRA_DIST += fuzz/README fuzz/short.sh fuzz/campaign

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One fuzz target an entry point; which one the program's name says: fuzz-thin-check, fuzz-thin-dump,
- * fuzz-thin-repair, fuzz-thin-restore, fuzz-cache. Inputs that are metadata have their checksums and own
+ * One fuzz target an entry point: fuzz-thin, fuzz-cache, fuzz-era, fuzz-clone, fuzz-xml. Inputs that are metadata have their checksums and own
  * numbers mended first, so that the fuzzer meets the logic behind them.
  *
  * With --enable-fuzzing these are libFuzzer's; else a driver that replays the files it is given.
@@ -11,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <pdata/cache.h>
+#include <pdata/clone.h>
+#include <pdata/era.h>
 #include <pdata/thin.h>
 #include "persistent-data/disk.h"
 
@@ -113,6 +114,57 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 		abort();
 	if (!pd_cache_repair(io, out, &how, &run, &saved) &&
 	    (pd_cache_check(out, &check, &run, &res, NULL) || res.worst > PD_SEV_WARN))
+		abort();
+	pd_io_close(out);
+	pd_io_close(io);
+	return 0;
+}
+#elif defined(FUZZ_ERA)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct pd_io *io = mended(data, len, KIND_ERA_SB), *out;
+	struct pd_era_dump_opts dump = { .size = sizeof(dump) };
+	struct pd_era_invalidate_opts list = { .size = sizeof(list) };
+	struct pd_run run = { .nr_threads = 1 };
+	struct pd_era_repair_result saved;
+	struct pd_check_result res;
+	uint64_t n = 0;
+	struct pd_sink sink = { swallow, &n };
+	int r = pd_era_check(io, false, &run, &res), d = pd_era_dump(io, &dump, &run, &sink);
+
+	if (!r && res.worst <= PD_SEV_WARN && d && d != -EFBIG)
+		abort();
+	(void)pd_era_invalidate(io, &list, &run, &sink);
+	if (pd_io_open_ram(&out, OUT_BLOCKS))
+		abort();
+	if (!pd_era_repair(io, out, NULL, &run, &saved) &&
+	    (pd_era_check(out, false, &run, &res) || res.worst > PD_SEV_WARN))
+		abort();
+	pd_io_close(out);
+	pd_io_close(io);
+	return 0;
+}
+#elif defined(FUZZ_CLONE)
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
+{
+	struct pd_io *io = mended(data, len, KIND_CLONE_SB), *out;
+	struct pd_clone_check_opts check = { .size = sizeof(check) };
+	struct pd_run run = { .nr_threads = 1 };
+	struct pd_clone_repair_opts how = { .size = sizeof(how), .unreadable = PD_CLONE_UNHYDRATED };
+	struct pd_clone_repair_result saved;
+	struct pd_clone_status status;
+	struct pd_check_result res;
+	uint64_t n = 0;
+	struct pd_sink sink = { swallow, &n };
+	int r = pd_clone_check(io, &check, &run, &res, &status);
+	int d = pd_clone_dump(io, false, PD_CLONE_REFUSE, false, &run, &sink);
+
+	if (!r && res.worst <= PD_SEV_WARN && d && d != -EFBIG)
+		abort();
+	if (pd_io_open_ram(&out, OUT_BLOCKS))
+		abort();
+	if (!pd_clone_repair(io, out, &how, &run, &saved) &&
+	    (pd_clone_check(out, &check, &run, &res, &status) || res.worst > PD_SEV_WARN))
 		abort();
 	pd_io_close(out);
 	pd_io_close(io);
