@@ -118,13 +118,18 @@ const struct command cache_restore_cmd = {
 
 struct repair_args {
 	const char *input, *output, *report;
-	bool strict, dry_run;
+	uint32_t block_size, nr_cache_blocks;
+	bool has_block_size, has_nr_cache_blocks, strict, dry_run;
 };
 
 static const struct opt repair_opts[] = {
 	OPT_STR('i', "input", "FILE", repair_args, input, OPT_REQUIRED,
 		"Damaged metadata device or file; only read"),
 	OPT_STR('o', "output", "FILE", repair_args, output, 0, "Metadata device or file to overwrite"),
+	OPT_U32(0, "block-size", "SECTORS", repair_args, block_size, has_block_size,
+		"Size of a cache block, if the superblock is lost"),
+	OPT_U32(0, "nr-cache-blocks", "N", repair_args, nr_cache_blocks, has_nr_cache_blocks,
+		"Number of cache blocks, if the superblock is lost"),
 	OPT_FLAG(0, "dry-run", repair_args, dry_run, "Write nothing; print what would be saved"),
 	OPT_FLAG(0, "strict", repair_args, strict, "Fail if anything is lost"),
 	OPT_STR(0, "report", "FILE", repair_args, report, 0, "Write what is kept and lost to FILE, as JSON"),
@@ -134,13 +139,19 @@ static const struct opt repair_opts[] = {
 static int repair_run(struct frame *f, void *v)
 {
 	const struct repair_args *a = v;
-	struct pd_cache_repair_opts o = { .size = sizeof(o) };
+	struct pd_cache_repair_opts o = {
+		.size = sizeof(o), .block_size = a->block_size, .nr_cache_blocks = a->nr_cache_blocks,
+	};
 	struct pd_cache_repair_result res;
 	struct pd_sink sink = { .write = text_write };
 	struct text_out *report = NULL;
 	struct pd_io *in, *out = NULL;
 	int r;
 
+	if (a->has_block_size != a->has_nr_cache_blocks)
+		return usage_error(f, "--block-size and --nr-cache-blocks belong together");
+	if (a->has_block_size && (!a->block_size || !a->nr_cache_blocks))
+		return usage_error(f, "--block-size and --nr-cache-blocks cannot be 0");
 	if (!a->output && !a->dry_run) {
 		fprintf(stderr, "error: the following required arguments were not provided:\n"
 			"  --output <FILE>\n");

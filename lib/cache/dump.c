@@ -36,15 +36,14 @@ static int load_dirty(struct cache_view *v)
 	return 0;
 }
 
-int cache_view_init(struct cache_view *v, struct pd_io *io, bool repair, const struct pd_run *run)
+int cache_view_init(struct cache_view *v, struct pd_io *io, const struct cache_superblock *sb, bool repair,
+		    const struct pd_run *run)
 {
 	int r;
 
-	*v = (struct cache_view){ .io = io, .run = run, .repair = repair };
+	*v = (struct cache_view){ .io = io, .run = run, .sb = *sb, .repair = repair };
 	damage_init(&v->damage);
-	r = cache_sb_read(io, run->log, &v->sb);
-	if (!r)
-		r = scan_init(&v->s, io, run, &v->damage, pd_io_nr_blocks(io));
+	r = scan_init(&v->s, io, run, &v->damage, pd_io_nr_blocks(io));
 	if (r)
 		return r;
 	v->mappings = cache_mapping_array(&v->sb);
@@ -166,24 +165,25 @@ int pd_cache_dump(struct pd_io *io, bool repair, bool final_newline, const struc
 		  const struct pd_sink *out)
 {
 	struct cache_xml_emitter x;
+	struct cache_superblock sb;
 	struct xml_writer w;
 	struct cache_view v;
-	int r = xml_writer_init(&w, out->write, out->ctx);
+	int r = cache_sb_read(io, run->log, &sb), flushed;
 
+	if (r)
+		return r;
+	r = xml_writer_init(&w, out->write, out->ctx);
 	if (r)
 		return r;
 	w.final_newline = final_newline;
 	cache_xml_emitter_init(&x, &w);
-	r = cache_view_init(&v, io, repair, run);
+	r = cache_view_init(&v, io, &sb, repair, run);
 	if (!r)
 		r = cache_view_emit(&v, &x.e);
 	if (!r && repair)
 		damage_report(&v.damage, run->log, "cache", "blocks");
-	if (v.s.slots.slot) {
-		int flushed = xml_writer_flush(&w);
-
-		r = r ? r : flushed;
-	}
+	flushed = xml_writer_flush(&w);
+	r = r ? r : flushed;
 	cache_view_exit(&v);
 	xml_writer_exit(&w);
 	return r;

@@ -19,8 +19,9 @@ struct cache_view {
 	uint64_t nr_kept;
 };
 
-/* Reads the superblock and the indexes. 0, -EUCLEAN after a message, -ENOMEM, -EIO. */
-int cache_view_init(struct cache_view *v, struct pd_io *io, bool repair, const struct pd_run *run);
+/* Reads the indexes. 0, -EUCLEAN after a message, -ENOMEM, -EIO. */
+int cache_view_init(struct cache_view *v, struct pd_io *io, const struct cache_superblock *sb, bool repair,
+		    const struct pd_run *run);
 void cache_view_exit(struct cache_view *v);
 
 /* Everything into an emitter; twice is fine. -EUCLEAN after a message if something is lost and repair is

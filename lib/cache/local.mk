@@ -11,6 +11,7 @@ libpdata_all_la_SOURCES += \
 	cache/elements.h \
 	cache/format.c \
 	cache/records.h \
+	cache/repair.c \
 	cache/restore.c \
 	cache/superblock.c \
 	cache/superblock.h \

@@ -1,12 +1,11 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* XML into the builder; and a damaged cache's records into the builder. */
+/* XML into the builder. */
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 #include "cache/build.h"
-#include "cache/dump.h"
 #include "cache/elements.h"
-#include "meta/report.h"
+#include "persistent-data/disk.h"
 #include "xml/reader.h"
 
 struct restore {
@@ -109,84 +108,5 @@ int pd_cache_restore(const struct pd_source *xml, struct pd_io *out,
 	if (!r)
 		r = s.e->superblock_end(s.e);
 	cache_build_destroy(s.e);
-	return r;
-}
-
-static int rebuild(struct cache_view *v, struct pd_io *out, uint64_t *needed)
-{
-	struct pd_cache_restore_opts o = { .size = sizeof(o), .version = le32_get(v->sb.version) };
-	struct cache_emitter *e;
-	int r = cache_build_create(&e, out, &o, v->run->log);
-
-	if (r)
-		return r;
-	r = cache_view_emit(v, e);
-	*needed = cache_build_needed(e);
-	cache_build_destroy(e);
-	return r;
-}
-
-static int report(struct cache_view *v, const struct pd_sink *s)
-{
-	const char *dirty = !cache_is_clean(&v->sb) ? "all, for the shutdown was not clean" :
-			    v->dirty_array.damaged ? "as stored, all where that is lost" : "as stored";
-	int r;
-
-	if (!s)
-		return 0;
-	r = report_say(s, "{\"format\": 1, \"superblock\": {\"version\": %" PRIu32 ", \"block_size\": %" PRIu32
-		       ", \"nr_cache_blocks\": %" PRIu32 ", \"clean_shutdown\": %s},\n", le32_get(v->sb.version),
-		       le32_get(v->sb.data_block_size), le32_get(v->sb.cache_blocks),
-		       cache_is_clean(&v->sb) ? "true" : "false");
-	if (!r)
-		r = report_say(s, " \"mappings\": {\"kept\": %" PRIu64 ", \"lost\": [", v->nr_kept);
-	if (!r)
-		r = report_lost(s, &v->damage, PD_AT_MAPPING_ARRAY, NULL);
-	if (!r)
-		r = report_say(s, "]},\n \"dirty\": {\"taken\": \"%s\", \"lost\": [", dirty);
-	if (!r)
-		r = report_lost(s, &v->damage, PD_AT_DIRTY, NULL);
-	if (!r)
-		r = report_say(s, "]},\n \"hints\": {\"lost\": [");
-	if (!r)
-		r = report_lost(s, &v->damage, PD_AT_HINTS, NULL);
-	return r ? r : report_say(s, "]}}\n");
-}
-
-int pd_cache_repair(struct pd_io *in, struct pd_io *out, const struct pd_cache_repair_opts *o,
-		    const struct pd_run *run, struct pd_cache_repair_result *res)
-{
-	struct cache_view v;
-	int r;
-
-	if (o->size != sizeof(*o))
-		return -EINVAL;
-	r = cache_view_init(&v, in, true, run);
-	*res = (struct pd_cache_repair_result){ .nr_kept = 0 };
-	if (!r)
-		r = rebuild(&v, NULL, &res->nr_needed);
-	if (!r) {
-		res->nr_kept = v.nr_kept;
-		res->lossy = damage_any(&v.damage, PD_SEV_ERROR);
-		damage_report(&v.damage, run->log, "cache", "blocks");
-		if (v.mappings.damaged)
-			pd_log(run->log, PD_LOG_WARN, "%" PRIu64 " mappings are kept; blocks of lost mappings that "
-			       "were dirty are lost, too", v.nr_kept);
-		r = report(&v, o->report);
-	}
-	if (!r && v.mappings.damaged && !v.nr_kept) {
-		pd_log(run->log, PD_LOG_ERR, "no mapping can be saved");
-		r = -EUCLEAN;
-	}
-	if (!r && out && res->nr_needed > pd_io_nr_blocks(out)) {
-		pd_log(run->log, PD_LOG_ERR, "out of metadata space: %s has %" PRIu64 " blocks, %" PRIu64
-		       " are needed", pd_io_name(out), pd_io_nr_blocks(out), res->nr_needed);
-		r = -ENOSPC;
-	}
-	if (!r && out)
-		r = rebuild(&v, out, &res->nr_needed);
-	if (r == -ENOMEM)
-		pd_log(run->log, PD_LOG_ERR, "out of memory");
-	cache_view_exit(&v);
 	return r;
 }

@@ -353,11 +353,12 @@ static int writeback(struct writeback *w, struct pd_io *metadata, const char *or
 
 	if (!r)
 		r = open_all(w, origin, fast);
+	if (!r)
+		r = cache_sb_read(metadata, w->run->log, &sb);
 	if (r)
 		return r;
-	r = cache_view_init(&v, metadata, false, w->run);
+	r = cache_view_init(&v, metadata, &sb, false, w->run);
 	if (!r) {
-		sb = v.sb;
 		w->nr_cache_blocks = le32_get(sb.cache_blocks);
 		w->block_len = le32_get(sb.data_block_size) * SECTOR;
 		w->piece_len = max_t(uint64_t, min_t(uint64_t, buffer / NR_COPIERS, 4u << 20) / w->block_len, 1) *

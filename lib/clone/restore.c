@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include "clone/elements.h"
 #include "clone/metadata.h"
+#include "meta/array-find.h"
 #include "meta/report.h"
 #include "xml/reader.h"
 #include "xml/writer.h"
@@ -164,121 +165,21 @@ int pd_clone_restore(const struct pd_source *xml, struct pd_io *out, const struc
 	return r;
 }
 
-/* ---- A lost superblock: which bitset is it? ---- */
-
-struct search {
-	struct pd_io *io;
-	const struct pd_run *run;
-	uint64_t nr_regions;
-	uint64_t *bits[2];		/* words of the first intact bitset, and of the one looked at */
-	uint64_t root;			/* of the first */
-	unsigned nr;			/* how many intact ones there are */
-	bool differ;
-};
-
-/* Reads the bitset at @root; is it whole? */
-static int try_root(struct search *s, uint64_t root)
-{
-	struct array_scan a = clone_bitset(root, s->nr_regions);
-	struct pd_run quiet = { .nr_threads = 1 };
-	struct damage damage;
-	struct scan scan;
-	uint64_t *to = s->bits[s->nr > 0];
-	bool whole = false;
-	void *buf = pd_io_buffer(1);
-	int r;
-
-	damage_init(&damage);
-	r = buf ? scan_init(&scan, s->io, &quiet, &damage, pd_io_nr_blocks(s->io)) : -ENOMEM;
-	a.no_refs = true;
-	if (!r)
-		r = array_scan_index(&scan, &a);
-	whole = !r && !damage.nr;
-	for (uint64_t j = 0; whole && j < a.nr_pieces; j++) {
-		const void *values = array_scan_piece(&scan, &a, j, buf);
-
-		whole = values;
-		for (uint32_t i = 0; values && i < piece_nr(&a, j); i++) {
-			uint64_t word = j * piece_max(&a) + i;
-			le64 w;
-
-			memcpy(&w, (const uint8_t *)values + 8 * (size_t)i, sizeof(w));
-			to[word] = clone_word(le64_get(w), word, s->nr_regions);
-		}
-	}
-	if (whole) {
-		pd_log(s->run->log, PD_LOG_INFO, "an intact bitset begins at metadata block %" PRIu64, root);
-		if (!s->nr)
-			s->root = root;
-		else if (memcmp(s->bits[0], s->bits[1], a.nr_values * sizeof(**s->bits)))
-			s->differ = true;
-		s->nr++;
-	}
-	array_scan_exit(&a);
-	if (buf && scan.slots.slot)
-		scan_exit(&scan);
-	damage_exit(&damage);
-	free(buf);
-	return r;
-}
-
-/* Could an index of the right length begin here? */
-static bool like_root(const struct search *s, const void *data, uint64_t block)
-{
-	const struct node_header *n = data;
-	uint64_t nr_pieces = ceil_div(ceil_div(s->nr_regions, BITSET_WORD_BITS),
-				      array_max_entries(sizeof(le64)));
-
-	if (block_kind(data) != KIND_NODE || block_nr(data, KIND_NODE) != block ||
-	    node_check(data, sizeof(le64)) || !le32_get(n->nr_entries) || node_key(n, 0))
-		return false;
-	return le32_get(n->flags) == NODE_LEAF ? le32_get(n->nr_entries) == nr_pieces :
-		le32_get(n->nr_entries) <= nr_pieces;
-}
-
-static int find_bitset(struct search *s)
-{
-	uint64_t nr = min_t(uint64_t, pd_io_nr_blocks(s->io), MAX_METADATA_BLOCKS);
-	uint64_t words = ceil_div(s->nr_regions, BITSET_WORD_BITS);
-	uint8_t *buf = pd_io_buffer(64);
-	int r = 0;
-
-	s->bits[0] = malloc(words * sizeof(uint64_t));
-	s->bits[1] = malloc(words * sizeof(uint64_t));
-	if (!buf || !s->bits[0] || !s->bits[1])
-		r = -ENOMEM;
-	for (uint64_t b = 1; !r && b < nr; b += 64) {
-		uint32_t n = (uint32_t)min_t(uint64_t, 64, nr - b);
-		bool all = !pd_io_read(s->io, b, n, buf);
-
-		for (uint32_t i = 0; i < n && !r; i++) {
-			uint8_t *data = buf + (size_t)i * PD_BLOCK_SIZE;
-
-			if (!all && pd_io_read(s->io, b + i, 1, data))
-				continue;
-			if (like_root(s, data, b + i))
-				r = try_root(s, b + i);
-		}
-	}
-	free(s->bits[0]);
-	free(s->bits[1]);
-	free(buf);
-	if (r)
-		return r;
-	if (s->nr && !s->differ)
-		return 0;
-	pd_log(s->run->log, PD_LOG_ERR, s->nr ? "the superblock is lost, and %u intact bitsets that fit these sizes "
-	       "differ: nothing tells which is the last" : "the superblock is lost, and no (%u) intact bitset fits "
-	       "these sizes", s->nr);
-	return -EUCLEAN;
-}
-
 /* ---- Repair ---- */
+
+/* Word @w of a bitset, for finding it; *@ctx: regions. */
+static bool bitset_word(void *ctx, uint64_t w, uint64_t *v)
+{
+	*v = clone_word(*v, w, *(const uint64_t *)ctx);
+	return true;
+}
 
 static int find_superblock(struct pd_io *in, const struct pd_clone_repair_opts *o, const struct pd_run *run,
 			   struct clone_superblock *sb, const char **source)
 {
-	struct search s = { .io = in, .run = run };
+	uint64_t nr_regions;
+	struct array_find find = { .io = in, .run = run, .what = "bitset", .value = bitset_word,
+				   .ctx = &nr_regions };
 	enum pd_problem why;
 	int r = clone_sb_read(in, o->region_size ? NULL : run->log, sb);
 
@@ -294,20 +195,21 @@ static int find_superblock(struct pd_io *in, const struct pd_clone_repair_opts *
 		       "may be found without it");
 	if (r != -EUCLEAN || !o->region_size)
 		return r;
-	s.nr_regions = clone_nr_regions(o->region_size, o->target_size, &why);
-	if (!s.nr_regions) {
+	nr_regions = clone_nr_regions(o->region_size, o->target_size, &why);
+	if (!nr_regions) {
 		pd_log(run->log, PD_LOG_ERR, "%s", pd_problem_row(why)->text);
 		return -EINVAL;
 	}
-	r = find_bitset(&s);
+	find.like = clone_bitset(0, nr_regions);
+	r = array_find(&find);
 	if (r)
 		return r;
 	pd_log(run->log, PD_LOG_WARN, "the superblock is lost: the bitset at metadata block %" PRIu64 " is taken",
-	       s.root);
+	       find.root);
 	*source = "option";
 	*sb = (struct clone_superblock){
 		.region_size = le64_put(o->region_size), .target_size = le64_put(o->target_size),
-		.bitset_root = le64_put(s.root),
+		.bitset_root = le64_put(find.root),
 	};
 	return 0;
 }

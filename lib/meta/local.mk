@@ -5,6 +5,8 @@ pdata_include_HEADERS += \
 	include/pdata/meta.h \
 	include/pdata/problems.h
 libpdata_all_la_SOURCES += \
+	meta/array-find.c \
+	meta/array-find.h \
 	meta/array-scan.c \
 	meta/array-scan.h \
 	meta/damage.c \

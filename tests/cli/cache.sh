@@ -64,6 +64,26 @@ fresh o.img
 is 0 "repair without dirty bits" "$tools/cache_repair" -i d.img -o o.img
 is 0 "all dirty then" "$tools/cache_check" --status o.img; says out "DIRTY_BLOCKS=256" "all dirty then"
 
+# a lost superblock
+for kind in clean unclean; do
+	cp $kind.img s.img; spoil s.img 0
+	read -r size nr < <("$tools/cache_dump" $kind.img | sed -n 's/.* block_size="\([0-9]*\)" nr_cache_blocks="\([0-9]*\)".*/\1 \2/p')
+	fresh o.img; cp o.img before.img
+	is 1 "no superblock" "$tools/cache_repair" -i s.img -o o.img; says err "--nr-cache-blocks" "no superblock"
+	same o.img before.img "the output of a repair that failed"
+	is 0 "sizes given" "$tools/cache_repair" -i s.img -o o.img --block-size "$size" --nr-cache-blocks "$nr"
+	says err "count as dirty" "sizes given"
+	is 0 "check" "$tools/cache_check" o.img; silent err "check"
+	is 0 "dump" "$tools/cache_dump" o.img
+	grep -o '<mapping .*' $kind.xml | sed 's/dirty="false"/dirty="true"/' >want
+	grep -o '<mapping .*' out >got; same got want "mappings from a lost superblock"
+	is 1 strict "$tools/cache_repair" --strict -i s.img -o o.img --block-size "$size" --nr-cache-blocks "$nr"
+	is 1 "other sizes" "$tools/cache_repair" -i s.img -o o.img --block-size "$size" --nr-cache-blocks $((nr + 1))
+	says err "no (0) intact mapping array" "other sizes"
+done
+is 64 "half the sizes" "$tools/cache_repair" -i s.img -o o.img --block-size 128
+is 1 "sizes against the superblock" "$tools/cache_repair" -i clean.img -o o.img --block-size 128 --nr-cache-blocks 7
+
 # the flag and leaks
 if [ -x "$tools/thin_generate_damage" ]; then
 	cp clean.img l.img

@@ -119,6 +119,10 @@ static int repair_cache(struct pd_io *in, struct pd_io *out, const struct pd_run
 	struct pd_cache_repair_opts o = { .size = sizeof(o) };
 	struct pd_cache_repair_result res;
 
+	if (rnd(2)) {
+		o.block_size = 128;
+		o.nr_cache_blocks = rnd(2) ? 256 : 1 + (uint32_t)rnd(1u << 20);
+	}
 	return pd_cache_repair(in, out, &o, run, &res);
 }
 

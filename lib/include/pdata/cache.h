@@ -106,10 +106,13 @@ int pd_cache_restore(const struct pd_source *xml, struct pd_io *out,
 /**
  * struct pd_cache_repair_opts - how to repair. All zero is without a report.
  * @size:   sizeof(struct pd_cache_repair_opts)
+ * @block_size, @nr_cache_blocks: sectors and blocks; both, or 0. Used if the superblock is lost; if not, they must
+ *          agree with it.
  * @report: where what is kept and lost goes as JSON, or NULL
  */
 struct pd_cache_repair_opts {
 	size_t size;
+	uint32_t block_size, nr_cache_blocks;
 	const struct pd_sink *report;
 };
 
@@ -129,7 +132,10 @@ struct pd_cache_repair_result {
  * @in:  never written to
  * @out: overwritten; NULL only finds out what would be saved
  *
- * Return: 0; -EUCLEAN if the superblock or all mappings are lost, -ENOSPC, -ENOMEM, -EIO.
+ * A lost superblock is made again, of version 2, if both sizes are given and all intact mapping arrays that fit them
+ * say the same; all blocks are dirty then.
+ *
+ * Return: 0; -EUCLEAN if that is not so, or all mappings are lost; -EINVAL (sizes), -ENOSPC, -ENOMEM, -EIO.
  */
 int pd_cache_repair(struct pd_io *in, struct pd_io *out, const struct pd_cache_repair_opts *o,
 		    const struct pd_run *run, struct pd_cache_repair_result *res);
