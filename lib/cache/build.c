@@ -4,10 +4,8 @@
 #include <stdlib.h>
 #include "cache/build.h"
 #include "cache/superblock.h"
+#include "cache/twice.h"
 #include "persistent-data/build.h"
-
-#define FILTER_BITS_A_BLOCK 16u
-#define MAX_SUSPECTS (2u << 20)
 
 struct cache_build {
 	struct cache_emitter e;
@@ -20,9 +18,7 @@ struct cache_build {
 	struct array_build mappings, hints;
 	uint64_t next, next_hint;	/* cache blocks */
 	uint64_t *dirty;
-	struct bits filter;		/* origin blocks, by hash */
-	uint64_t *suspects;		/* origin blocks that may stand twice */
-	size_t nr_suspects;
+	struct twice twice;
 	uint64_t first_block, last_block;	/* of the mapping array, among others */
 	uint64_t mapping_root, hint_root, needed;
 };
@@ -47,11 +43,9 @@ static int build_superblock(struct cache_emitter *e, const struct cache_sb_recor
 	if (sb->hint_width && sb->hint_width != sizeof(le32))
 		return refuse(b, "hint width %" PRIu32 " is neither 0 nor 4", sb->hint_width);
 	b->dirty = calloc(ceil_div(sb->nr_cache_blocks, BITSET_WORD_BITS) + 1, sizeof(*b->dirty));
-	b->suspects = malloc(MAX_SUSPECTS * sizeof(*b->suspects));
-	if (!b->dirty || !b->suspects)
+	if (!b->dirty)
 		return -ENOMEM;
-	r = bits_init(&b->filter, max_t(uint64_t, 4096, (uint64_t)FILTER_BITS_A_BLOCK *
-							 sb->nr_cache_blocks));
+	r = twice_init(&b->twice, sb->nr_cache_blocks);
 	if (!r)
 		r = array_build_init(&b->mappings, b->out, sizeof(le64));
 	if (!r)
@@ -77,7 +71,6 @@ static int pad(struct array_build *a, uint64_t *next, uint64_t end)
 
 static int build_mapping(struct cache_build *b, const struct cache_mapping_record *m)
 {
-	uint64_t bit = (m->oblock * 0x9e3779b97f4a7c15ull >> 8) % b->filter.nr;
 	le64 v = le64_put(m->oblock << 16 | CACHE_VALID |
 			  (m->dirty && b->version == 1 ? CACHE_DIRTY : 0));
 	int r;
@@ -89,11 +82,9 @@ static int build_mapping(struct cache_build *b, const struct cache_mapping_recor
 		return refuse(b, "cache block %" PRIu32 " stands twice or out of order", m->cblock);
 	if (m->oblock >> 48)
 		return refuse(b, "origin block %" PRIu64 " is beyond 48 bits", m->oblock);
-	if (bits_test_and_set(&b->filter, bit)) {
-		if (b->nr_suspects == MAX_SUSPECTS)
-			return refuse(b, "too many origin blocks seem to be cached twice");
-		b->suspects[b->nr_suspects++] = m->oblock;
-	}
+	twice_note(&b->twice, m->oblock);
+	if (b->twice.too_many)
+		return refuse(b, "too many origin blocks seem to be cached twice");
 	r = pad(&b->mappings, &b->next, m->cblock);
 	if (m->dirty)
 		b->dirty[m->cblock / BITSET_WORD_BITS] |= 1ull << m->cblock % BITSET_WORD_BITS;
@@ -110,23 +101,14 @@ static int build_mappings(struct cache_emitter *e, const struct cache_mapping_re
 	return r;
 }
 
-static int by_number(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
 /* The suspects are few: how often does each stand in what was written? */
 static int look_twice(struct cache_build *b)
 {
 	struct array_header *a = pd_io_buffer(1);
-	uint8_t *seen = calloc(b->nr_suspects + 1, 1);
-	int r = a && seen ? 0 : -ENOMEM;
+	uint64_t cblock = 0;
+	int r = a ? twice_settle(&b->twice) : -ENOMEM;
 
-	if (b->nr_suspects)
-		qsort(b->suspects, b->nr_suspects, sizeof(*b->suspects), by_number);
-	for (uint64_t block = b->first_block; !r && b->nr_suspects && block < b->last_block; block++) {
+	for (uint64_t block = b->first_block; !r && b->twice.nr_suspects && block < b->last_block; block++) {
 		r = out_read(b->out, block, a);
 		if (r == -ENODATA) {		/* a dry run, or past the end */
 			r = 0;
@@ -137,23 +119,16 @@ static int look_twice(struct cache_build *b)
 			continue;
 		for (uint32_t i = 0; !r && i < le32_get(a->nr_entries); i++) {
 			le64 v;
-			uint64_t oblock, *hit;
 
 			memcpy(&v, array_value_ptr(a, i), sizeof(v));
-			oblock = mapping_oblock(le64_get(v));
-			if (!(mapping_flags(le64_get(v)) & CACHE_VALID))
-				continue;
-			hit = bsearch(&oblock, b->suspects, b->nr_suspects, sizeof(oblock), by_number);
-			if (!hit)
-				continue;
-			while (hit > b->suspects && hit[-1] == oblock)
-				hit--;
-			if (seen[hit - b->suspects]++)
-				r = refuse(b, "origin block %" PRIu64 " is cached twice", oblock);
+			if (mapping_flags(le64_get(v)) & CACHE_VALID)
+				r = twice_again(&b->twice, mapping_oblock(le64_get(v)), cblock++);
 		}
 	}
+	twice_sort(&b->twice);
+	if (!r && b->twice.nr)
+		r = refuse(b, "origin block %" PRIu64 " is cached twice", b->twice.e[0].oblock);
 	free(a);
-	free(seen);
 	return r;
 }
 
@@ -300,9 +275,8 @@ void cache_build_destroy(struct cache_emitter *e)
 		array_build_exit(&b->hints);
 	}
 	out_destroy(b->out);
-	bits_exit(&b->filter);
+	twice_exit(&b->twice);
 	free(b->dirty);
-	free(b->suspects);
 	free(b);
 }
 

@@ -1,23 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * The check of cache metadata. "No origin block twice" does not keep the numbers of all: a filter of
- * one bit a hash tells which could be there twice, and only those are looked for in a second pass.
- */
+/* The check of cache metadata. */
 #include <errno.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <pdata/err.h>
 #include "cache/superblock.h"
+#include "cache/twice.h"
 #include "meta/mend.h"
-
-#define FILTER_BITS_A_BLOCK 16u
-#define MAX_SUSPECTS (2u << 20)		/* more than a sound cache can bring by chance */
-
-struct cached {
-	uint64_t oblock;
-	uint64_t cblock;
-};
 
 struct check {
 	struct pd_io *io;
@@ -33,15 +22,9 @@ struct check {
 	uint64_t origin_blocks;
 	uint32_t known_flags;
 	struct bits valid;		/* cache blocks */
-	struct bits filter;
 	struct bits bad_pieces;		/* of the mapping array, to be told entry by entry */
 	uint64_t nr_mapped, nr_dirty, nr_unused_dirty;
-	pthread_mutex_t lock;		/* what follows */
-	uint64_t *suspects;		/* origin blocks */
-	size_t nr_suspects;
-	bool too_many;
-	struct cached *twice;
-	size_t nr_twice, max_twice;
+	struct twice twice;
 };
 
 static void found(struct check *c, enum pd_problem p, enum pd_place place)
@@ -95,21 +78,6 @@ static uint64_t value_at(const void *values, uint32_t i)
 	return le64_get(v);
 }
 
-static uint64_t filter_bit(const struct check *c, uint64_t oblock)
-{
-	return (oblock * 0x9e3779b97f4a7c15ull >> 8) % c->filter.nr;
-}
-
-static void suspect(struct check *c, uint64_t oblock)
-{
-	pthread_mutex_lock(&c->lock);
-	if (c->nr_suspects < MAX_SUSPECTS)
-		c->suspects[c->nr_suspects++] = oblock;
-	else
-		c->too_many = true;
-	pthread_mutex_unlock(&c->lock);
-}
-
 /* What is wrong with this entry, looked at alone. */
 static enum pd_problem entry_problem(const struct check *c, uint64_t v)
 {
@@ -131,7 +99,7 @@ static int look_at_mappings(void *ctx, unsigned worker, struct array_scan *a, ui
 
 	(void)worker;
 	for (uint32_t i = 0; i < nr; i++) {
-		uint64_t v = value_at(values, i), oblock = mapping_oblock(v);
+		uint64_t v = value_at(values, i);
 
 		if (!v)
 			continue;
@@ -141,8 +109,7 @@ static int look_at_mappings(void *ctx, unsigned worker, struct array_scan *a, ui
 		mapped++;
 		dirty += !!(mapping_flags(v) & CACHE_DIRTY);
 		bits_test_and_set_atomic(&c->valid, first + i);
-		if (bits_test_and_set_atomic(&c->filter, filter_bit(c, oblock)))
-			suspect(c, oblock);
+		twice_note(&c->twice, mapping_oblock(v));
 	}
 	if (bad)
 		bits_test_and_set_atomic(&c->bad_pieces, piece);
@@ -170,22 +137,6 @@ static int tell_bad_pieces(struct check *c)
 	return 0;
 }
 
-static int by_number(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return x < y ? -1 : x > y;
-}
-
-static int by_oblock(const void *va, const void *vb)
-{
-	const struct cached *a = va, *b = vb;
-
-	if (a->oblock != b->oblock)
-		return a->oblock < b->oblock ? -1 : 1;
-	return a->cblock < b->cblock ? -1 : a->cblock > b->cblock;
-}
-
 static int look_for_suspects(void *ctx, unsigned worker, struct array_scan *a, uint64_t piece,
 			     const void *values, uint32_t nr)
 {
@@ -194,26 +145,10 @@ static int look_for_suspects(void *ctx, unsigned worker, struct array_scan *a, u
 
 	(void)worker;
 	for (uint32_t i = 0; i < nr && !r; i++) {
-		uint64_t v = value_at(values, i), oblock = mapping_oblock(v);
+		uint64_t v = value_at(values, i);
 
-		if (!(mapping_flags(v) & CACHE_VALID) || !bits_test(&c->filter, filter_bit(c, oblock)) ||
-		    !bsearch(&oblock, c->suspects, c->nr_suspects, sizeof(oblock), by_number))
-			continue;
-		pthread_mutex_lock(&c->lock);
-		if (c->nr_twice == c->max_twice) {
-			size_t max = c->max_twice ? 2 * c->max_twice : 1024;
-			struct cached *more = realloc(c->twice, max * sizeof(*more));
-
-			if (more) {
-				c->twice = more;
-				c->max_twice = max;
-			}
-		}
-		if (c->nr_twice < c->max_twice)
-			c->twice[c->nr_twice++] = (struct cached){ oblock, piece * piece_max(a) + i };
-		else
-			r = -ENOMEM;
-		pthread_mutex_unlock(&c->lock);
+		if (mapping_flags(v) & CACHE_VALID)
+			r = twice_again(&c->twice, mapping_oblock(v), piece * piece_max(a) + i);
 	}
 	return r;
 }
@@ -221,31 +156,18 @@ static int look_for_suspects(void *ctx, unsigned worker, struct array_scan *a, u
 /* The second pass: are there suspects that really stand twice? */
 static int find_twice(struct check *c)
 {
-	size_t n = 0;
-	int r;
+	struct twice *t = &c->twice;
+	int r = twice_settle(t);
 
-	if (!c->nr_suspects)
-		return 0;
-	qsort(c->suspects, c->nr_suspects, sizeof(*c->suspects), by_number);
-	for (size_t i = 0; i < c->nr_suspects; i++)
-		if (!i || c->suspects[i] != c->suspects[i - 1])
-			c->suspects[n++] = c->suspects[i];
-	c->nr_suspects = n;
-	/* Only suspects pass the filter now. */
-	bits_exit(&c->filter);
-	r = bits_init(&c->filter, max_t(uint64_t, 4096, FILTER_BITS_A_BLOCK * n));
-	for (size_t i = 0; !r && i < n; i++)
-		bits_set(&c->filter, filter_bit(c, c->suspects[i]));
-	if (!r)
+	if (!r && t->nr_suspects)
 		r = array_scan_read(&c->s, &c->mappings, 1, "checking", look_for_suspects, c);
 	if (r)
 		return r;
-	if (c->nr_twice)
-		qsort(c->twice, c->nr_twice, sizeof(*c->twice), by_oblock);
-	for (size_t i = 1; i < c->nr_twice; i++)
-		if (c->twice[i].oblock == c->twice[i - 1].oblock)
-			found_block(c, PD_PR_CACHE_ORIGIN_TWICE, c->twice[i].cblock);
-	if (c->too_many)
+	twice_sort(t);
+	for (size_t i = 1; i < t->nr; i++)
+		if (t->e[i].oblock == t->e[i - 1].oblock)
+			found_block(c, PD_PR_CACHE_ORIGIN_TWICE, t->e[i].cblock);
+	if (t->too_many)
 		found(c, PD_PR_CACHE_ORIGIN_TWICE, PD_AT_MAPPING_ARRAY);
 	return 0;
 }
@@ -262,12 +184,9 @@ static int check_mappings(struct check *c)
 	if (!r)
 		r = bits_init(&c->valid, nr);
 	if (!r)
-		r = bits_init(&c->filter, max_t(uint64_t, 4096, FILTER_BITS_A_BLOCK * nr));
+		r = twice_init(&c->twice, nr);
 	if (!r)
 		r = bits_init(&c->bad_pieces, c->mappings.nr_pieces);
-	c->suspects = malloc(MAX_SUSPECTS * sizeof(*c->suspects));
-	if (!r && !c->suspects)
-		r = -ENOMEM;
 	if (!r)
 		r = array_scan_read(&c->s, &c->mappings, 1, "checking", look_at_mappings, c);
 	if (!r)
@@ -461,7 +380,6 @@ int pd_cache_check(struct pd_io *io, const struct pd_cache_check_opts *o, const 
 		return -EINVAL;
 	memset(res, 0, sizeof(*res));
 	damage_init(&c.damage);
-	pthread_mutex_init(&c.lock, NULL);
 	r = cache_sb_read(io, run->log, &c.sb);
 	if (!r)
 		r = scan_init(&c.s, io, run, &c.damage,
@@ -486,10 +404,7 @@ int pd_cache_check(struct pd_io *io, const struct pd_cache_check_opts *o, const 
 	scan_exit(&c.s);
 	damage_exit(&c.damage);
 	bits_exit(&c.valid);
-	bits_exit(&c.filter);
 	bits_exit(&c.bad_pieces);
-	free(c.suspects);
-	free(c.twice);
-	pthread_mutex_destroy(&c.lock);
+	twice_exit(&c.twice);
 	return r;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include "cache/dump.h"
+#include "cache/twice.h"
 #include "xml/writer.h"
 
 static bool counts_as_damage(struct cache_view *v, const struct array_scan *a)
@@ -36,6 +37,66 @@ static int load_dirty(struct cache_view *v)
 	return 0;
 }
 
+static int each_mapping(struct cache_view *v, int (*fn)(struct twice *t, uint64_t oblock, uint64_t cblock),
+			struct twice *t)
+{
+	struct array_scan *a = &v->mappings;
+	int r = 0;
+
+	for (uint64_t j = 0; !r && j < a->nr_pieces; j++) {
+		const le64 *values = array_scan_piece(&v->s, a, j, v->s.slots.buf);
+
+		for (uint32_t i = 0; !r && values && i < piece_nr(a, j); i++) {
+			uint64_t value = le64_get(values[i]);
+
+			if (mapping_flags(value) & CACHE_VALID)
+				r = fn(t, mapping_oblock(value), j * piece_max(a) + i);
+		}
+	}
+	return r;
+}
+
+static int note(struct twice *t, uint64_t oblock, uint64_t cblock)
+{
+	(void)cblock;
+	twice_note(t, oblock);
+	return 0;
+}
+
+/* Where two cache blocks claim an origin block nothing tells which holds its data: both are lost. */
+static int find_unsure(struct cache_view *v)
+{
+	struct twice t;
+	int r = twice_init(&t, le32_get(v->sb.cache_blocks));
+
+	if (!r)
+		r = bits_init(&v->unsure, le32_get(v->sb.cache_blocks));
+	if (!r)
+		r = each_mapping(v, note, &t);
+	if (!r)
+		r = twice_settle(&t);
+	if (!r && t.too_many) {
+		pd_log(v->run->log, PD_LOG_ERR, "too many origin blocks are cached twice: these are no mappings");
+		r = -EUCLEAN;
+	}
+	if (!r && t.nr_suspects)
+		r = each_mapping(v, twice_again, &t);
+	if (!r)
+		twice_sort(&t);
+	for (size_t i = 0; !r && i < t.nr; i++) {
+		struct pd_finding f = {
+			.problem = PD_PR_CACHE_ORIGIN_TWICE, .place = PD_AT_MAPPING_ARRAY, .has_range = true,
+			.begin = t.e[i].cblock, .end = t.e[i].cblock + 1, .block = PD_NO_BLOCK,
+		};
+
+		damage_add(&v->damage, &f);
+		bits_set(&v->unsure, t.e[i].cblock);
+		v->mappings.damaged = true;
+	}
+	twice_exit(&t);
+	return r;
+}
+
 int cache_view_init(struct cache_view *v, struct pd_io *io, const struct cache_superblock *sb, bool repair,
 		    const struct pd_run *run)
 {
@@ -64,7 +125,7 @@ int cache_view_init(struct cache_view *v, struct pd_io *io, const struct cache_s
 	if (!r && (counts_as_damage(v, &v->mappings) ||
 		   (cache_is_clean(&v->sb) && counts_as_damage(v, &v->dirty_array))))
 		r = damaged(v);
-	return r;
+	return r || !repair ? r : find_unsure(v);
 }
 
 void cache_view_exit(struct cache_view *v)
@@ -75,6 +136,7 @@ void cache_view_exit(struct cache_view *v)
 	scan_exit(&v->s);
 	damage_exit(&v->damage);
 	bits_exit(&v->valid);
+	bits_exit(&v->unsure);
 	free(v->dirty);
 }
 
@@ -103,7 +165,7 @@ static int emit_mappings(struct cache_view *v, struct cache_emitter *e, void *bu
 		for (uint32_t i = 0; values && i < piece_nr(a, j); i++) {
 			uint64_t value = le64_get(values[i]), cblock = j * piece_max(a) + i;
 
-			if (!(mapping_flags(value) & CACHE_VALID))
+			if (!(mapping_flags(value) & CACHE_VALID) || (v->repair && bits_test(&v->unsure, cblock)))
 				continue;
 			bits_set(&v->valid, cblock);
 			m[n++] = (struct cache_mapping_record){

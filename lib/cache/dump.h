@@ -16,6 +16,7 @@ struct cache_view {
 	bool repair;			/* step over what is lost */
 	uint64_t *dirty;		/* words, bits of lost ones set; NULL before version 2 */
 	struct bits valid;
+	struct bits unsure;		/* with repair: their origin block is cached elsewhere, too */
 	uint64_t nr_kept;
 };
 

@@ -15,5 +15,8 @@ libpdata_all_la_SOURCES += \
 	cache/restore.c \
 	cache/superblock.c \
 	cache/superblock.h \
+	cache/twice.c \
+	cache/twice.h \
 	cache/writeback.c \
 	cache/xml-write.c
+EXTRA_DIST += cache/README

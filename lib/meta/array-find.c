@@ -170,7 +170,7 @@ static int look_everywhere(struct array_find *f, struct class classes[2])
 
 int array_find(struct array_find *f)
 {
-	struct class classes[2] = { { NULL } }, *of = &classes[0];
+	struct class classes[2] = { { .first = NULL } }, *of = &classes[0];
 	int r = look_everywhere(f, classes);
 
 	if (!of->nr && f->partial)

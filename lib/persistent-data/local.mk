@@ -18,3 +18,4 @@ libpdata_all_la_SOURCES += \
 	persistent-data/space-map-disk.h \
 	persistent-data/transaction-manager.c \
 	persistent-data/transaction-manager.h
+EXTRA_DIST += persistent-data/README

@@ -84,6 +84,15 @@ done
 is 64 "half the sizes" "$tools/cache_repair" -i s.img -o o.img --block-size 128
 is 1 "sizes against the superblock" "$tools/cache_repair" -i clean.img -o o.img --block-size 128 --nr-cache-blocks 7
 
+# two cache blocks claim one origin block: nothing tells which is right
+cp clean.img t.img; "$tools/pdata_poke" t.img 'mapping_root/values[0]' set "$("$tools/pdata_poke" clean.img 'mapping_root/values[0]' show 'values[1]' | sed s/1/200/)" || no poke
+is 1 "cached twice" "$tools/cache_check" t.img; says err "blocks [200, 201): the origin block is cached twice" "cached twice"
+is 0 "repair of it" "$tools/cache_repair" -i t.img -o o.img --report r.json; says err "blocks [1, 2)" "repair of it"
+says r.json '"kept": 254, "lost": [{"begin": 1, "end": 2, ' "report of it"
+is 0 "check" "$tools/cache_check" o.img; is 0 "dump" "$tools/cache_dump" o.img
+sed '/cache_block="\(1\|200\)"/d' clean.xml >want; same out want "what is left of it"
+is 0 "dump of it" "$tools/cache_dump" --repair t.img; same out want "the same as text"
+
 # the flag and leaks
 if [ -x "$tools/thin_generate_damage" ]; then
 	cp clean.img l.img
