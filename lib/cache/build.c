@@ -11,7 +11,7 @@ struct cache_build {
 	struct cache_emitter e;
 	struct out *out;
 	struct pd_log *log;
-	bool dry;
+	bool dry, unique;
 	uint32_t version, written_version;
 	bool clean;
 	struct cache_sb_record sb;
@@ -19,6 +19,7 @@ struct cache_build {
 	uint64_t next, next_hint;	/* cache blocks */
 	uint64_t *dirty;
 	struct twice twice;
+	struct twice_queue queue;
 	uint64_t first_block, last_block;	/* of the mapping array, among others */
 	uint64_t mapping_root, hint_root, needed;
 };
@@ -45,7 +46,7 @@ static int build_superblock(struct cache_emitter *e, const struct cache_sb_recor
 	b->dirty = calloc(ceil_div(sb->nr_cache_blocks, BITSET_WORD_BITS) + 1, sizeof(*b->dirty));
 	if (!b->dirty)
 		return -ENOMEM;
-	r = twice_init(&b->twice, sb->nr_cache_blocks);
+	r = b->unique ? 0 : twice_init(&b->twice, sb->nr_cache_blocks);
 	if (!r)
 		r = array_build_init(&b->mappings, b->out, sizeof(le64));
 	if (!r)
@@ -61,12 +62,10 @@ static int begin(struct cache_emitter *e)
 
 static int pad(struct array_build *a, uint64_t *next, uint64_t end)
 {
-	static const uint8_t zeros[8];
-	int r = 0;
+	uint64_t nr = end > *next ? end - *next : 0;
 
-	for (; !r && *next < end; ++*next)
-		r = array_build_push(a, zeros);
-	return r;
+	*next += nr;
+	return array_build_pad(a, nr);
 }
 
 static int build_mapping(struct cache_build *b, const struct cache_mapping_record *m)
@@ -82,7 +81,8 @@ static int build_mapping(struct cache_build *b, const struct cache_mapping_recor
 		return refuse(b, "cache block %" PRIu32 " stands twice or out of order", m->cblock);
 	if (m->oblock >> 48)
 		return refuse(b, "origin block %" PRIu64 " is beyond 48 bits", m->oblock);
-	twice_note(&b->twice, m->oblock);
+	if (!b->unique)
+		twice_note(&b->twice, &b->queue, m->oblock);
 	if (b->twice.too_many)
 		return refuse(b, "too many origin blocks seem to be cached twice");
 	r = pad(&b->mappings, &b->next, m->cblock);
@@ -106,7 +106,11 @@ static int look_twice(struct cache_build *b)
 {
 	struct array_header *a = pd_io_buffer(1);
 	uint64_t cblock = 0;
-	int r = a ? twice_settle(&b->twice) : -ENOMEM;
+	int r = a ? 0 : -ENOMEM;
+
+	twice_flush(&b->twice, &b->queue);
+	if (!r)
+		r = twice_settle(&b->twice);
 
 	for (uint64_t block = b->first_block; !r && b->twice.nr_suspects && block < b->last_block; block++) {
 		r = out_read(b->out, block, a);
@@ -140,7 +144,7 @@ static int build_mappings_end(struct cache_emitter *e)
 	if (!r)
 		r = array_build_finish(&b->mappings, &b->mapping_root);
 	b->last_block = b->mapping_root;
-	return r ? r : look_twice(b);
+	return r || b->unique ? r : look_twice(b);
 }
 
 static int build_hint(struct cache_emitter *e, const struct cache_hint_record *h)
@@ -278,6 +282,11 @@ void cache_build_destroy(struct cache_emitter *e)
 	twice_exit(&b->twice);
 	free(b->dirty);
 	free(b);
+}
+
+void cache_build_unique(struct cache_emitter *e)
+{
+	of(e)->unique = true;
 }
 
 uint64_t cache_build_needed(struct cache_emitter *e)

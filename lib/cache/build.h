@@ -11,6 +11,8 @@
 int cache_build_create(struct cache_emitter **e, struct pd_io *io,
 		       const struct pd_cache_restore_opts *o, struct pd_log *log);
 void cache_build_destroy(struct cache_emitter *e);	/* takes NULL */
+/* Before anything else: no origin block will come twice, so nobody need look. */
+void cache_build_unique(struct cache_emitter *e);
 uint64_t cache_build_needed(struct cache_emitter *e);
 
 #endif

@@ -95,6 +95,7 @@ static int look_at_mappings(void *ctx, unsigned worker, struct array_scan *a, ui
 {
 	struct check *c = ctx;
 	uint64_t mapped = 0, dirty = 0, first = piece * piece_max(a);
+	struct twice_queue q = { .nr = 0 };
 	bool bad = false;
 
 	(void)worker;
@@ -109,8 +110,9 @@ static int look_at_mappings(void *ctx, unsigned worker, struct array_scan *a, ui
 		mapped++;
 		dirty += !!(mapping_flags(v) & CACHE_DIRTY);
 		bits_test_and_set_atomic(&c->valid, first + i);
-		twice_note(&c->twice, mapping_oblock(v));
+		twice_note(&c->twice, &q, mapping_oblock(v));
 	}
+	twice_flush(&c->twice, &q);
 	if (bad)
 		bits_test_and_set_atomic(&c->bad_pieces, piece);
 	__atomic_fetch_add(&c->nr_mapped, mapped, __ATOMIC_RELAXED);

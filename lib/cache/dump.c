@@ -37,63 +37,89 @@ static int load_dirty(struct cache_view *v)
 	return 0;
 }
 
-static int each_mapping(struct cache_view *v, int (*fn)(struct twice *t, uint64_t oblock, uint64_t cblock),
-			struct twice *t)
+/* ---- With repair: what is there, and where two cache blocks claim an origin block ---- */
+
+struct survey {
+	struct twice twice;
+	uint64_t nr_valid;
+};
+
+static int note_mappings(void *ctx, unsigned worker, struct array_scan *a, uint64_t piece, const void *values,
+			 uint32_t nr)
 {
-	struct array_scan *a = &v->mappings;
+	struct twice_queue q = { .nr = 0 };
+	struct survey *s = ctx;
+	const le64 *v = values;
+	uint64_t valid = 0;
+
+	(void)worker;
+	(void)piece;
+	for (uint32_t i = 0; a->place == PD_AT_MAPPING_ARRAY && i < nr; i++) {
+		uint64_t value = le64_get(v[i]);
+
+		if (!(mapping_flags(value) & CACHE_VALID))
+			continue;
+		valid++;
+		twice_note(&s->twice, &q, mapping_oblock(value));
+	}
+	twice_flush(&s->twice, &q);
+	__atomic_fetch_add(&s->nr_valid, valid, __ATOMIC_RELAXED);
+	return 0;
+}
+
+static int find_suspects(void *ctx, unsigned worker, struct array_scan *a, uint64_t piece, const void *values,
+			 uint32_t nr)
+{
+	struct survey *s = ctx;
+	const le64 *v = values;
 	int r = 0;
 
-	for (uint64_t j = 0; !r && j < a->nr_pieces; j++) {
-		const le64 *values = array_scan_piece(&v->s, a, j, v->s.slots.buf);
+	(void)worker;
+	for (uint32_t i = 0; !r && i < nr; i++) {
+		uint64_t value = le64_get(v[i]);
 
-		for (uint32_t i = 0; !r && values && i < piece_nr(a, j); i++) {
-			uint64_t value = le64_get(values[i]);
-
-			if (mapping_flags(value) & CACHE_VALID)
-				r = fn(t, mapping_oblock(value), j * piece_max(a) + i);
-		}
+		if (mapping_flags(value) & CACHE_VALID)
+			r = twice_again(&s->twice, mapping_oblock(value), piece * piece_max(a) + i);
 	}
 	return r;
 }
 
-static int note(struct twice *t, uint64_t oblock, uint64_t cblock)
-{
-	(void)cblock;
-	twice_note(t, oblock);
-	return 0;
-}
-
 /* Where two cache blocks claim an origin block nothing tells which holds its data: both are lost. */
-static int find_unsure(struct cache_view *v)
+static int survey(struct cache_view *v)
 {
-	struct twice t;
-	int r = twice_init(&t, le32_get(v->sb.cache_blocks));
+	struct array_scan arrays[] = { v->mappings, v->hints };
+	struct survey s = { .nr_valid = 0 };
+	struct twice *t = &s.twice;
+	int r = twice_init(t, le32_get(v->sb.cache_blocks));
 
 	if (!r)
 		r = bits_init(&v->unsure, le32_get(v->sb.cache_blocks));
 	if (!r)
-		r = each_mapping(v, note, &t);
+		r = array_scan_read(&v->s, arrays, 1 + !!v->hints.nr_pieces, "reading", note_mappings, &s);
+	v->mappings = arrays[0];
+	v->hints = arrays[1];
 	if (!r)
-		r = twice_settle(&t);
-	if (!r && t.too_many) {
+		r = twice_settle(t);
+	if (!r && t->too_many) {
 		pd_log(v->run->log, PD_LOG_ERR, "too many origin blocks are cached twice: these are no mappings");
 		r = -EUCLEAN;
 	}
-	if (!r && t.nr_suspects)
-		r = each_mapping(v, twice_again, &t);
+	if (!r && t->nr_suspects)
+		r = array_scan_read(&v->s, &v->mappings, 1, "reading", find_suspects, &s);
 	if (!r)
-		twice_sort(&t);
-	for (size_t i = 0; !r && i < t.nr; i++) {
+		twice_sort(t);
+	for (size_t i = 0; !r && i < t->nr; i++) {
 		struct pd_finding f = {
 			.problem = PD_PR_CACHE_ORIGIN_TWICE, .place = PD_AT_MAPPING_ARRAY, .has_range = true,
-			.begin = t.e[i].cblock, .end = t.e[i].cblock + 1, .block = PD_NO_BLOCK,
+			.begin = t->e[i].cblock, .end = t->e[i].cblock + 1, .block = PD_NO_BLOCK,
 		};
 
 		damage_add(&v->damage, &f);
-		bits_set(&v->unsure, t.e[i].cblock);
+		bits_set(&v->unsure, t->e[i].cblock);
 		v->mappings.damaged = true;
 	}
-	twice_exit(&t);
+	v->nr_kept = s.nr_valid - t->nr;
+	twice_exit(t);
 	return r;
 }
 
@@ -125,7 +151,7 @@ int cache_view_init(struct cache_view *v, struct pd_io *io, const struct cache_s
 	if (!r && (counts_as_damage(v, &v->mappings) ||
 		   (cache_is_clean(&v->sb) && counts_as_damage(v, &v->dirty_array))))
 		r = damaged(v);
-	return r || !repair ? r : find_unsure(v);
+	return r || !repair ? r : survey(v);
 }
 
 void cache_view_exit(struct cache_view *v)
@@ -155,7 +181,6 @@ static int emit_mappings(struct cache_view *v, struct cache_emitter *e, void *bu
 	struct cache_mapping_record m[509];
 	int r = e->mappings_begin(e);
 
-	v->nr_kept = 0;
 	for (uint64_t j = 0; !r && j < a->nr_pieces; j++) {
 		const le64 *values = array_scan_piece(&v->s, a, j, buf);
 		unsigned n = 0;
@@ -172,7 +197,6 @@ static int emit_mappings(struct cache_view *v, struct cache_emitter *e, void *bu
 				(uint32_t)cblock, mapping_oblock(value), is_dirty(v, cblock, value)
 			};
 		}
-		v->nr_kept += n;
 		if (n)
 			r = e->mappings(e, m, n);
 	}
@@ -200,17 +224,24 @@ static int emit_hints(struct cache_view *v, struct cache_emitter *e, void *buf)
 	return r ? r : e->hints_end(e);
 }
 
-int cache_view_emit(struct cache_view *v, struct cache_emitter *e)
+struct cache_sb_record cache_view_superblock(const struct cache_view *v)
 {
 	struct cache_sb_record sb = {
 		.block_size = le32_get(v->sb.data_block_size),
 		.nr_cache_blocks = le32_get(v->sb.cache_blocks),
 		.hint_width = le32_get(v->sb.policy_hint_size),
 	};
+
+	memcpy(sb.policy, v->sb.policy_name, sizeof(v->sb.policy_name));
+	return sb;
+}
+
+int cache_view_emit(struct cache_view *v, struct cache_emitter *e)
+{
+	struct cache_sb_record sb = cache_view_superblock(v);
 	void *buf = pd_io_buffer(1);
 	int r = buf ? 0 : -ENOMEM;
 
-	memcpy(sb.policy, v->sb.policy_name, sizeof(v->sb.policy_name));
 	if (!r)
 		r = e->superblock(e, &sb);
 	if (!r)

@@ -17,7 +17,7 @@ struct cache_view {
 	uint64_t *dirty;		/* words, bits of lost ones set; NULL before version 2 */
 	struct bits valid;
 	struct bits unsure;		/* with repair: their origin block is cached elsewhere, too */
-	uint64_t nr_kept;
+	uint64_t nr_kept;		/* mappings; with repair */
 };
 
 /* Reads the indexes. 0, -EUCLEAN after a message, -ENOMEM, -EIO. */
@@ -25,6 +25,7 @@ int cache_view_init(struct cache_view *v, struct pd_io *io, const struct cache_s
 		    const struct pd_run *run);
 void cache_view_exit(struct cache_view *v);
 
+struct cache_sb_record cache_view_superblock(const struct cache_view *v);
 /* Everything into an emitter; twice is fine. -EUCLEAN after a message if something is lost and repair is
  * not asked for. */
 int cache_view_emit(struct cache_view *v, struct cache_emitter *e);

@@ -69,15 +69,44 @@ static int find_superblock(struct pd_io *in, const struct pd_cache_repair_opts *
 
 /* ---- Repair ---- */
 
-static int rebuild(struct cache_view *v, struct pd_io *out, uint32_t version, uint64_t *needed)
+static int create(struct cache_emitter **e, struct cache_view *v, struct pd_io *out, uint32_t version)
 {
 	struct pd_cache_restore_opts o = { .size = sizeof(o), .version = version };
+	int r = cache_build_create(e, out, &o, v->run->log);
+
+	if (!r)
+		cache_build_unique(*e);
+	return r;
+}
+
+static int rebuild(struct cache_view *v, struct pd_io *out, uint32_t version)
+{
 	struct cache_emitter *e;
-	int r = cache_build_create(&e, out, &o, v->run->log);
+	int r = create(&e, v, out, version);
 
 	if (r)
 		return r;
 	r = cache_view_emit(v, e);
+	cache_build_destroy(e);
+	return r;
+}
+
+/* Arrays are as long for one mapping as for all, so that this needs none. */
+static int find_needed(struct cache_view *v, uint32_t version, uint64_t *needed)
+{
+	struct cache_sb_record sb = cache_view_superblock(v);
+	struct cache_emitter *e;
+	int r = create(&e, v, NULL, version);
+
+	if (r)
+		return r;
+	r = e->superblock(e, &sb);
+	if (!r)
+		r = e->mappings_end(e);
+	if (!r)
+		r = e->hints_end(e);
+	if (!r)
+		r = e->superblock_end(e);
 	*needed = cache_build_needed(e);
 	cache_build_destroy(e);
 	return r;
@@ -129,7 +158,7 @@ int pd_cache_repair(struct pd_io *in, struct pd_io *out, const struct pd_cache_r
 	version = lost ? 2 : le32_get(sb.version);
 	r = cache_view_init(&v, in, &sb, true, run);
 	if (!r)
-		r = rebuild(&v, NULL, version, &res->nr_needed);
+		r = find_needed(&v, version, &res->nr_needed);
 	if (!r) {
 		res->nr_kept = v.nr_kept;
 		res->lossy = lost || damage_any(&v.damage, PD_SEV_ERROR);
@@ -149,7 +178,7 @@ int pd_cache_repair(struct pd_io *in, struct pd_io *out, const struct pd_cache_r
 		r = -ENOSPC;
 	}
 	if (!r && out)
-		r = rebuild(&v, out, version, &res->nr_needed);
+		r = rebuild(&v, out, version);
 	if (r == -ENOMEM)
 		pd_log(run->log, PD_LOG_ERR, "out of memory");
 	cache_view_exit(&v);

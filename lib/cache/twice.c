@@ -4,17 +4,26 @@
 #include "base/util.h"
 #include "cache/twice.h"
 
-#define FILTER_BITS_A_BLOCK 16u
 #define MAX_SUSPECTS (2u << 20)
+
+/* A word for every @a_word blocks and at least 64, a power of two, all clear. */
+static int filter_init(struct twice *t, uint64_t nr, unsigned a_word)
+{
+	unsigned bits = 6;
+
+	while (1ull << bits < nr / a_word)
+		bits++;
+	t->words = calloc(1ull << bits, sizeof(*t->words));
+	t->shift = 64 - bits;
+	return t->words ? 0 : -ENOMEM;
+}
 
 int twice_init(struct twice *t, uint64_t nr)
 {
 	*t = (struct twice){ .nr = 0 };
 	pthread_mutex_init(&t->lock, NULL);
 	t->suspects = malloc(MAX_SUSPECTS * sizeof(*t->suspects));
-	if (!t->suspects)
-		return -ENOMEM;
-	return bits_init(&t->filter, max_t(uint64_t, 4096, FILTER_BITS_A_BLOCK * nr));
+	return t->suspects ? filter_init(t, nr, 4) : -ENOMEM;
 }
 
 void twice_exit(struct twice *t)
@@ -22,12 +31,12 @@ void twice_exit(struct twice *t)
 	if (!t->suspects)
 		return;
 	pthread_mutex_destroy(&t->lock);
-	bits_exit(&t->filter);
+	free(t->words);
 	free(t->suspects);
 	free(t->e);
 }
 
-void twice_suspect(struct twice *t, uint64_t oblock)
+static void suspect(struct twice *t, uint64_t oblock)
 {
 	pthread_mutex_lock(&t->lock);
 	if (t->nr_suspects < MAX_SUSPECTS)
@@ -35,6 +44,24 @@ void twice_suspect(struct twice *t, uint64_t oblock)
 	else
 		t->too_many = true;
 	pthread_mutex_unlock(&t->lock);
+}
+
+void twice_flush(struct twice *t, struct twice_queue *q)
+{
+	uint64_t hash[ARRAY_SIZE(q->oblock)];
+
+	for (unsigned i = 0; i < q->nr; i++) {
+		hash[i] = twice_hash(q->oblock[i]);
+		__builtin_prefetch(&t->words[hash[i] >> t->shift], 1);
+	}
+	for (unsigned i = 0; i < q->nr; i++) {
+		uint64_t mask = twice_mask(hash[i]);
+		uint64_t old = __atomic_fetch_or(&t->words[hash[i] >> t->shift], mask, __ATOMIC_RELAXED);
+
+		if ((old & mask) == mask)
+			suspect(t, q->oblock[i]);
+	}
+	q->nr = 0;
 }
 
 static int by_number(const void *a, const void *b)
@@ -57,19 +84,21 @@ int twice_settle(struct twice *t)
 			t->suspects[n++] = t->suspects[i];
 	t->nr_suspects = n;
 	/* Only suspects pass the filter now. */
-	bits_exit(&t->filter);
-	r = bits_init(&t->filter, max_t(uint64_t, 4096, FILTER_BITS_A_BLOCK * n));
-	for (size_t i = 0; !r && i < n; i++)
-		bits_set(&t->filter, twice_bit(t, t->suspects[i]));
+	free(t->words);
+	r = filter_init(t, n, 1);
+	for (size_t i = 0; !r && i < n; i++) {
+		uint64_t hash = twice_hash(t->suspects[i]);
+
+		t->words[hash >> t->shift] |= twice_mask(hash);
+	}
 	return r;
 }
 
-int twice_again(struct twice *t, uint64_t oblock, uint64_t cblock)
+int twice_found(struct twice *t, uint64_t oblock, uint64_t cblock)
 {
 	int r = 0;
 
-	if (!t->nr_suspects || !bits_test(&t->filter, twice_bit(t, oblock)) ||
-	    !bsearch(&oblock, t->suspects, t->nr_suspects, sizeof(oblock), by_number))
+	if (!bsearch(&oblock, t->suspects, t->nr_suspects, sizeof(oblock), by_number))
 		return 0;
 	pthread_mutex_lock(&t->lock);
 	if (t->nr == t->max) {

@@ -413,6 +413,22 @@ int array_build_push(struct array_build *a, const void *value)
 	return 0;
 }
 
+int array_build_pad(struct array_build *a, uint64_t nr)
+{
+	int r = 0;
+
+	while (!r && nr) {
+		uint32_t n;
+
+		if (a->nr == a->max)
+			r = emit_array_block(a);
+		n = (uint32_t)min_t(uint64_t, nr, a->max - a->nr);
+		a->nr += n;
+		nr -= n;
+	}
+	return r;
+}
+
 int array_build_finish(struct array_build *a, uint64_t *root)
 {
 	int r = a->nr ? emit_array_block(a) : 0;
