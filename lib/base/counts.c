@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
+#include "base/reserve.h"
 #include "base/util.h"
 #include "base/workers.h"
 
@@ -16,24 +16,16 @@ struct counts_rest {
 	uint64_t n;
 };
 
-static void *map(size_t len)
-{
-	void *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
 int counts_init(struct counts *c, uint64_t nr, const struct bits *kept)
 {
 	uint64_t nr_groups = ceil_div(nr, COUNTS_GROUP), nr_kept = 0;
 
 	*c = (struct counts){ .nr = nr };
 	pthread_mutex_init(&c->lock, NULL);
-	if (nr_groups >= UINT32_MAX || nr_groups > SIZE_MAX / 8)
+	if (nr_groups >= UINT32_MAX)
 		return -ENOMEM;
-	c->group_len = (size_t)(nr_groups + 1) * sizeof(*c->group);
-	c->group = map(c->group_len);
+	c->nr_groups = nr_groups + 1;
+	c->group = reserve(c->nr_groups, sizeof(*c->group), false);
 	if (!c->group)
 		return -ENOMEM;
 	for (uint64_t g = kept ? bits_next(kept, 0) : 0; g < nr_groups;
@@ -42,13 +34,9 @@ int counts_init(struct counts *c, uint64_t nr, const struct bits *kept)
 	if (nr_kept > SIZE_MAX / 2 / COUNTS_GROUP)
 		return -ENOMEM;
 	c->plane_len = (size_t)(nr_kept + 1) * (COUNTS_GROUP / 2);
-	c->low = map(c->plane_len);
-	c->high = map(c->plane_len);
-	if (!c->low || !c->high)
-		return -ENOMEM;
-	/* Counting jumps about at random: large pages spare it a page walk each time. */
-	madvise(c->low, c->plane_len, MADV_HUGEPAGE);
-	return 0;
+	c->low = reserve(c->plane_len, 1, true);	/* met at random */
+	c->high = reserve(c->plane_len, 1, false);
+	return c->low && c->high ? 0 : -ENOMEM;
 }
 
 struct populating {
@@ -80,12 +68,9 @@ void counts_populate(struct counts *c, unsigned nr_threads)
 
 void counts_exit(struct counts *c)
 {
-	if (c->group)
-		munmap(c->group, c->group_len);
-	if (c->low)
-		munmap(c->low, c->plane_len);
-	if (c->high)
-		munmap(c->high, c->plane_len);
+	unreserve(c->group, c->nr_groups, sizeof(*c->group));
+	unreserve(c->low, c->plane_len, 1);
+	unreserve(c->high, c->plane_len, 1);
 	free(c->rest);
 	*c = (struct counts){ .nr = 0 };
 }

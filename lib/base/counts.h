@@ -27,7 +27,8 @@ struct counts {
 	uint32_t *group;	/* 1 + place in groups; 0: not kept */
 	uint64_t *low;
 	uint64_t *high;
-	size_t plane_len, group_len;	/* bytes */
+	size_t plane_len;		/* bytes */
+	uint64_t nr_groups;
 	pthread_mutex_t lock;	/* high and the table */
 	bool any_high;		/* something stands in high */
 	struct counts_rest *rest;

@@ -9,6 +9,8 @@ libpdata_all_la_SOURCES += \
 	base/err.c \
 	base/le.h \
 	base/log.c \
+	base/reserve.c \
+	base/reserve.h \
 	base/util.h \
 	base/workers.c \
 	base/workers.h

@@ -3,8 +3,6 @@
 #include <pthread.h>
 #include <sched.h>
 
-#define MAX_WORKERS 8	/* as many as base/counts.h can bear */
-
 struct worker {
 	pthread_t thread;
 	void (*fn)(void *ctx, unsigned worker);
@@ -22,11 +20,11 @@ static void *enter(void *v)
 
 void workers_run(unsigned nr, void (*fn)(void *ctx, unsigned worker), void *ctx)
 {
-	struct worker w[MAX_WORKERS];
+	struct worker w[WORKERS_MAX];
 	unsigned i, made = 1;
 
-	if (nr > MAX_WORKERS)
-		nr = MAX_WORKERS;
+	if (nr > WORKERS_MAX)
+		nr = WORKERS_MAX;
 	for (i = 1; i < nr; i++) {
 		w[i] = (struct worker){ .fn = fn, .ctx = ctx, .number = i };
 		if (pthread_create(&w[i].thread, NULL, enter, &w[i]))
@@ -45,5 +43,5 @@ unsigned workers_default(void)
 
 	if (!sched_getaffinity(0, sizeof(set), &set))
 		n = CPU_COUNT(&set);
-	return n < 1 ? 1 : n > MAX_WORKERS ? MAX_WORKERS : (unsigned)n;
+	return n < 1 ? 1 : n > WORKERS_MAX ? WORKERS_MAX : (unsigned)n;
 }

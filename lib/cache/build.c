@@ -19,7 +19,6 @@ struct cache_build {
 	uint64_t next, next_hint;	/* cache blocks */
 	uint64_t *dirty;
 	struct twice twice;
-	struct twice_queue queue;
 	uint64_t first_block, last_block;	/* of the mapping array, among others */
 	uint64_t mapping_root, hint_root, needed;
 };
@@ -46,7 +45,7 @@ static int build_superblock(struct cache_emitter *e, const struct cache_sb_recor
 	b->dirty = calloc(ceil_div(sb->nr_cache_blocks, BITSET_WORD_BITS) + 1, sizeof(*b->dirty));
 	if (!b->dirty)
 		return -ENOMEM;
-	r = b->unique ? 0 : twice_init(&b->twice, sb->nr_cache_blocks);
+	r = b->unique ? 0 : twice_init(&b->twice, sb->nr_cache_blocks, 1);
 	if (!r)
 		r = array_build_init(&b->mappings, b->out, sizeof(le64));
 	if (!r)
@@ -82,7 +81,7 @@ static int build_mapping(struct cache_build *b, const struct cache_mapping_recor
 	if (m->oblock >> 48)
 		return refuse(b, "origin block %" PRIu64 " is beyond 48 bits", m->oblock);
 	if (!b->unique)
-		twice_note(&b->twice, &b->queue, m->oblock);
+		twice_note(&b->twice, 0, m->oblock);
 	if (b->twice.too_many)
 		return refuse(b, "too many origin blocks seem to be cached twice");
 	r = pad(&b->mappings, &b->next, m->cblock);
@@ -106,11 +105,7 @@ static int look_twice(struct cache_build *b)
 {
 	struct array_header *a = pd_io_buffer(1);
 	uint64_t cblock = 0;
-	int r = a ? 0 : -ENOMEM;
-
-	twice_flush(&b->twice, &b->queue);
-	if (!r)
-		r = twice_settle(&b->twice);
+	int r = a ? twice_settle(&b->twice) : -ENOMEM;
 
 	for (uint64_t block = b->first_block; !r && b->twice.nr_suspects && block < b->last_block; block++) {
 		r = out_read(b->out, block, a);

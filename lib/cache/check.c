@@ -6,6 +6,7 @@
 #include <pdata/err.h>
 #include "cache/superblock.h"
 #include "cache/twice.h"
+#include "io/stream.h"
 #include "meta/mend.h"
 
 struct check {
@@ -90,18 +91,25 @@ static enum pd_problem entry_problem(const struct check *c, uint64_t v)
 	return PD_PR_NONE;
 }
 
+/* Cache blocks in the word of @cblock: pieces share words, and threads pieces. */
+static void valid_word(struct check *c, uint64_t cblock, uint64_t *bits)
+{
+	__atomic_fetch_or(&c->valid.words[cblock / 64], *bits, __ATOMIC_RELAXED);
+	*bits = 0;
+}
+
 static int look_at_mappings(void *ctx, unsigned worker, struct array_scan *a, uint64_t piece,
 			    const void *values, uint32_t nr)
 {
 	struct check *c = ctx;
-	uint64_t mapped = 0, dirty = 0, first = piece * piece_max(a);
-	struct twice_queue q = { .nr = 0 };
+	uint64_t mapped = 0, dirty = 0, first = piece * piece_max(a), bits = 0;
 	bool bad = false;
 
-	(void)worker;
 	for (uint32_t i = 0; i < nr; i++) {
 		uint64_t v = value_at(values, i);
 
+		if ((first + i) % 64 == 0 && bits)
+			valid_word(c, first + i - 1, &bits);
 		if (!v)
 			continue;
 		bad |= entry_problem(c, v) != PD_PR_NONE;
@@ -109,10 +117,11 @@ static int look_at_mappings(void *ctx, unsigned worker, struct array_scan *a, ui
 			continue;
 		mapped++;
 		dirty += !!(mapping_flags(v) & CACHE_DIRTY);
-		bits_test_and_set_atomic(&c->valid, first + i);
-		twice_note(&c->twice, &q, mapping_oblock(v));
+		bits |= 1ull << (first + i) % 64;
+		twice_note(&c->twice, worker, mapping_oblock(v));
 	}
-	twice_flush(&c->twice, &q);
+	if (bits)
+		valid_word(c, first + nr - 1, &bits);
 	if (bad)
 		bits_test_and_set_atomic(&c->bad_pieces, piece);
 	__atomic_fetch_add(&c->nr_mapped, mapped, __ATOMIC_RELAXED);
@@ -186,7 +195,7 @@ static int check_mappings(struct check *c)
 	if (!r)
 		r = bits_init(&c->valid, nr);
 	if (!r)
-		r = twice_init(&c->twice, nr);
+		r = twice_init(&c->twice, nr, stream_nr_threads(c->run, c->s.slots.nr_blocks));
 	if (!r)
 		r = bits_init(&c->bad_pieces, c->mappings.nr_pieces);
 	if (!r)

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include "cache/dump.h"
 #include "cache/twice.h"
+#include "io/stream.h"
 #include "xml/writer.h"
 
 static bool counts_as_damage(struct cache_view *v, const struct array_scan *a)
@@ -47,12 +48,10 @@ struct survey {
 static int note_mappings(void *ctx, unsigned worker, struct array_scan *a, uint64_t piece, const void *values,
 			 uint32_t nr)
 {
-	struct twice_queue q = { .nr = 0 };
 	struct survey *s = ctx;
 	const le64 *v = values;
 	uint64_t valid = 0;
 
-	(void)worker;
 	(void)piece;
 	for (uint32_t i = 0; a->place == PD_AT_MAPPING_ARRAY && i < nr; i++) {
 		uint64_t value = le64_get(v[i]);
@@ -60,9 +59,8 @@ static int note_mappings(void *ctx, unsigned worker, struct array_scan *a, uint6
 		if (!(mapping_flags(value) & CACHE_VALID))
 			continue;
 		valid++;
-		twice_note(&s->twice, &q, mapping_oblock(value));
+		twice_note(&s->twice, worker, mapping_oblock(value));
 	}
-	twice_flush(&s->twice, &q);
 	__atomic_fetch_add(&s->nr_valid, valid, __ATOMIC_RELAXED);
 	return 0;
 }
@@ -90,7 +88,8 @@ static int survey(struct cache_view *v)
 	struct array_scan arrays[] = { v->mappings, v->hints };
 	struct survey s = { .nr_valid = 0 };
 	struct twice *t = &s.twice;
-	int r = twice_init(t, le32_get(v->sb.cache_blocks));
+	int r = twice_init(t, le32_get(v->sb.cache_blocks),
+			   stream_nr_threads(v->run, v->s.slots.nr_blocks));
 
 	if (!r)
 		r = bits_init(&v->unsure, le32_get(v->sb.cache_blocks));

@@ -1,67 +1,117 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <stdlib.h>
+#include "base/reserve.h"
 #include "base/util.h"
 #include "cache/twice.h"
 
+#define SLICE_BITS 14u			/* words of a slice: 128 KiB */
+#define SLICE_WORDS (1u << SLICE_BITS)
+#define BLOCKS_A_WORD 4u
+#define QUEUE_ENTRIES (2u << 20)	/* of a thread */
+#define MAX_QUEUED 8192u
+#define LARGE_WORDS (256u << 10)	/* from here on large pages pay */
 #define MAX_SUSPECTS (2u << 20)
 
-/* A word for every @a_word blocks and at least 64, a power of two, all clear. */
-static int filter_init(struct twice *t, uint64_t nr, unsigned a_word)
+static int reserve_words(struct twice *t, uint64_t nr)
 {
-	unsigned bits = 6;
-
-	while (1ull << bits < nr / a_word)
-		bits++;
-	t->words = calloc(1ull << bits, sizeof(*t->words));
-	t->shift = 64 - bits;
+	t->nr_words = nr;
+	t->words = reserve(nr, sizeof(*t->words), nr >= LARGE_WORDS);
 	return t->words ? 0 : -ENOMEM;
 }
 
-int twice_init(struct twice *t, uint64_t nr)
+int twice_init(struct twice *t, uint64_t nr, unsigned nr_threads)
 {
+	unsigned bits = 0;
+
 	*t = (struct twice){ .nr = 0 };
+	t->nr_threads = nr_threads;
 	pthread_mutex_init(&t->lock, NULL);
+	for (unsigned i = 0; i < TWICE_LOCKS; i++)
+		pthread_mutex_init(&t->slice_lock[i], NULL);
+	while ((uint64_t)SLICE_WORDS << bits < nr / BLOCKS_A_WORD)
+		bits++;
+	t->nr_slices = 1ull << bits;
+	t->shift = 64 - TWICE_ENTRY_BITS - bits;
+	t->max_queued = max_t(uint32_t, 1, (uint32_t)min_t(uint64_t, MAX_QUEUED, QUEUE_ENTRIES / t->nr_slices));
+	for (unsigned i = 0; i < nr_threads; i++) {
+		struct twice_queue *q = &t->queue[i];
+
+		q->nr = reserve(t->nr_slices, sizeof(*q->nr), false);
+		q->entry = reserve(t->nr_slices * t->max_queued, sizeof(*q->entry), t->nr_slices >= 64);
+		if (!q->nr || !q->entry)
+			return -ENOMEM;
+	}
 	t->suspects = malloc(MAX_SUSPECTS * sizeof(*t->suspects));
-	return t->suspects ? filter_init(t, nr, 4) : -ENOMEM;
+	return t->suspects ? reserve_words(t, t->nr_slices * SLICE_WORDS) : -ENOMEM;
+}
+
+static void queues_exit(struct twice *t)
+{
+	for (unsigned i = 0; i < WORKERS_MAX; i++) {
+		struct twice_queue *q = &t->queue[i];
+
+		unreserve(q->nr, t->nr_slices, sizeof(*q->nr));
+		unreserve(q->entry, t->nr_slices * t->max_queued, sizeof(*q->entry));
+		*q = (struct twice_queue){ NULL };
+	}
 }
 
 void twice_exit(struct twice *t)
 {
-	if (!t->suspects)
+	if (!t->nr_slices)		/* never begun */
 		return;
+	queues_exit(t);
+	unreserve(t->words, t->nr_words, sizeof(*t->words));
 	pthread_mutex_destroy(&t->lock);
-	free(t->words);
+	for (unsigned i = 0; i < TWICE_LOCKS; i++)
+		pthread_mutex_destroy(&t->slice_lock[i]);
 	free(t->suspects);
 	free(t->e);
 }
 
-static void suspect(struct twice *t, uint64_t oblock)
+static void suspect(struct twice *t, uint64_t place)
 {
 	pthread_mutex_lock(&t->lock);
 	if (t->nr_suspects < MAX_SUSPECTS)
-		t->suspects[t->nr_suspects++] = oblock;
+		t->suspects[t->nr_suspects++] = place;
 	else
 		t->too_many = true;
 	pthread_mutex_unlock(&t->lock);
 }
 
-void twice_flush(struct twice *t, struct twice_queue *q)
+/* What waits for a slice, into it. */
+void twice_apply(struct twice *t, struct twice_queue *q, uint64_t slice)
 {
-	uint64_t hash[ARRAY_SIZE(q->oblock)];
+	const uint32_t *entry = q->entry + slice * t->max_queued;
+	uint64_t *words = t->words + slice * SLICE_WORDS;
+	pthread_mutex_t *lock = &t->slice_lock[slice % TWICE_LOCKS];
 
-	for (unsigned i = 0; i < q->nr; i++) {
-		hash[i] = twice_hash(q->oblock[i]);
-		__builtin_prefetch(&t->words[hash[i] >> t->shift], 1);
-	}
-	for (unsigned i = 0; i < q->nr; i++) {
-		uint64_t mask = twice_mask(hash[i]);
-		uint64_t old = __atomic_fetch_or(&t->words[hash[i] >> t->shift], mask, __ATOMIC_RELAXED);
+	pthread_mutex_lock(lock);
+	for (uint32_t i = 0; q->nr[slice] > SLICE_WORDS / 8 && i < SLICE_WORDS; i += 8)
+		__builtin_prefetch(&words[i], 1);
+	for (uint32_t i = 0; i < q->nr[slice]; i++) {
+		uint32_t e = entry[i];
+		uint64_t mask = 1ull << (e & 63) | 1ull << (e >> 6 & 63) | 1ull << (e >> 12 & 63);
+		uint64_t *word = &words[e >> 18];
 
-		if ((old & mask) == mask)
-			suspect(t, q->oblock[i]);
+		if ((*word & mask) == mask)
+			suspect(t, slice << TWICE_ENTRY_BITS | e);
+		*word |= mask;
 	}
-	q->nr = 0;
+	pthread_mutex_unlock(lock);
+	q->nr[slice] = 0;
+}
+
+static void apply_all(void *ctx, unsigned worker)
+{
+	struct twice *t = ctx;
+	uint64_t slice;
+
+	(void)worker;
+	while ((slice = __atomic_fetch_add(&t->next, 1, __ATOMIC_RELAXED)) < t->nr_slices)
+		for (unsigned i = 0; i < t->nr_threads; i++)
+			twice_apply(t, &t->queue[i], slice);
 }
 
 static int by_number(const void *a, const void *b)
@@ -73,32 +123,38 @@ static int by_number(const void *a, const void *b)
 
 int twice_settle(struct twice *t)
 {
+	unsigned bits = 12;
 	size_t n = 0;
 	int r;
 
+	workers_run(t->nr_slices > 1 ? t->nr_threads : 1, apply_all, t);
 	if (!t->nr_suspects)
 		return 0;
+	queues_exit(t);
 	qsort(t->suspects, t->nr_suspects, sizeof(*t->suspects), by_number);
 	for (size_t i = 0; i < t->nr_suspects; i++)
 		if (!i || t->suspects[i] != t->suspects[i - 1])
 			t->suspects[n++] = t->suspects[i];
 	t->nr_suspects = n;
-	/* Only suspects pass the filter now. */
-	free(t->words);
-	r = filter_init(t, n, 1);
+	/* Few but suspects pass this one. */
+	while (1ull << bits < 64 * n)
+		bits++;
+	t->suspect_shift = 64 - bits;
+	unreserve(t->words, t->nr_words, sizeof(*t->words));
+	r = reserve_words(t, 1ull << (bits - 6));
 	for (size_t i = 0; !r && i < n; i++) {
-		uint64_t hash = twice_hash(t->suspects[i]);
+		uint64_t bit = twice_bit(t, t->suspects[i]);
 
-		t->words[hash >> t->shift] |= twice_mask(hash);
+		t->words[bit / 64] |= 1ull << bit % 64;
 	}
 	return r;
 }
 
-int twice_found(struct twice *t, uint64_t oblock, uint64_t cblock)
+int twice_found(struct twice *t, uint64_t place, uint64_t oblock, uint64_t cblock)
 {
 	int r = 0;
 
-	if (!bsearch(&oblock, t->suspects, t->nr_suspects, sizeof(oblock), by_number))
+	if (!bsearch(&place, t->suspects, t->nr_suspects, sizeof(place), by_number))
 		return 0;
 	pthread_mutex_lock(&t->lock);
 	if (t->nr == t->max) {

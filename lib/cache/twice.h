@@ -3,10 +3,13 @@
  * "No origin block twice", without keeping the numbers of all: a Bloom filter tells which could be there twice, and only
  * those are looked for in a second pass.
  *
- * First pass: twice_note() for each, twice_flush(). Then twice_settle(). Second pass: twice_again() for each. Then
- * twice_sort(), and the ->nr entries of ->e are those that do stand more than once.
+ * First pass: twice_note() for each. Then twice_settle(). Second pass: twice_again() for each. Then twice_sort(), and the
+ * ->nr entries of ->e are those that do stand more than once.
  *
- * Memory: 2 to 4 bytes a cache block; suspects are some 3 in 1,000 of a sound cache.
+ * The filter is too large for a processor's caches, and to meet it at random would be most of the work. So it is cut
+ * into slices that are not; hashes wait, a queue a slice and a thread, until there are enough to fetch a slice for.
+ *
+ * Memory: 2 to 4 bytes a cache block; queues of 8 MiB a thread; suspects are some 3 in 1,000 of a sound cache.
  */
 #ifndef PD_CACHE_TWICE_H
 #define PD_CACHE_TWICE_H
@@ -15,64 +18,78 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include "base/workers.h"
+
+#define TWICE_LOCKS 64u
+#define TWICE_ENTRY_BITS 32u	/* of a hash, for a place in a slice: the word, and three bits in it */
 
 struct cached {
 	uint64_t oblock, cblock;
 };
 
+struct twice_queue {
+	uint32_t *nr;		/* of each slice */
+	uint32_t *entry;
+};
+
 struct twice {
-	pthread_mutex_t lock;
-	uint64_t *words;	/* the filter: each block has three bits in one of them */
-	unsigned shift;		/* of a hash, to the number of a word */
-	uint64_t *suspects;	/* origin blocks; ascending once settled */
+	uint64_t *words;	/* the filter: each block has three bits in one of them; once settled the suspects', with one */
+	uint64_t nr_words;
+	unsigned suspect_shift;	/* hash >> suspect_shift: a bit of it, once settled */
+	unsigned shift;		/* hash >> shift: number of a slice, then a place in it */
+	uint64_t nr_slices;
+	uint32_t max_queued;	/* a slice and a thread */
+	unsigned nr_threads;
+	struct twice_queue queue[WORKERS_MAX];
+	pthread_mutex_t slice_lock[TWICE_LOCKS];
+	pthread_mutex_t lock;	/* of what follows */
+	uint64_t *suspects;	/* slices and places; ascending once settled */
 	size_t nr_suspects;
 	bool too_many;		/* more suspects than a sound cache can bring by chance */
+	uint64_t next;		/* slice to settle */
 	struct cached *e;
 	size_t nr, max;
 };
 
-/* For up to @nr mappings. 0 or -ENOMEM; twice_exit() in any case. */
-int twice_init(struct twice *t, uint64_t nr);
+/* For up to @nr mappings, noted by workers 0 to @nr_threads - 1. 0 or -ENOMEM; twice_exit() in any case. */
+int twice_init(struct twice *t, uint64_t nr, unsigned nr_threads);
 void twice_exit(struct twice *t);
 
-/* Origin blocks on their way into the filter, a queue a thread: memory is asked for all before the first is needed. */
-struct twice_queue {
-	unsigned nr;
-	uint64_t oblock[256];
-};
-
-void twice_flush(struct twice *t, struct twice_queue *q);
-
-static inline void twice_note(struct twice *t, struct twice_queue *q, uint64_t oblock)
+static inline uint64_t twice_place(const struct twice *t, uint64_t oblock)
 {
-	q->oblock[q->nr++] = oblock;
-	if (q->nr == sizeof(q->oblock) / sizeof(*q->oblock))
-		twice_flush(t, q);
+	uint64_t h = oblock * 0x9e3779b97f4a7c15u;
+
+	return (h ^ h >> 32) * 0xd6e8feb86659fd93u >> t->shift;
+}
+
+void twice_apply(struct twice *t, struct twice_queue *q, uint64_t slice);
+
+static inline void twice_note(struct twice *t, unsigned worker, uint64_t oblock)
+{
+	struct twice_queue *q = &t->queue[worker];
+	uint64_t place = twice_place(t, oblock), slice = place >> TWICE_ENTRY_BITS;
+
+	q->entry[slice * t->max_queued + q->nr[slice]] = place & ((1ull << TWICE_ENTRY_BITS) - 1);
+	if (++q->nr[slice] == t->max_queued)
+		twice_apply(t, q, slice);
 }
 
 /* 0 or -ENOMEM. Without suspects there is no need for a second pass. */
 int twice_settle(struct twice *t);
 
-static inline uint64_t twice_hash(uint64_t oblock)
+static inline uint64_t twice_bit(const struct twice *t, uint64_t place)
 {
-	uint64_t h = oblock * 0x9e3779b97f4a7c15u;
-
-	return (h ^ h >> 32) * 0xd6e8feb86659fd93u;
+	return place * 0x9e3779b97f4a7c15u >> t->suspect_shift;
 }
 
-static inline uint64_t twice_mask(uint64_t hash)
-{
-	return 1ull << (hash & 63) | 1ull << (hash >> 6 & 63) | 1ull << (hash >> 12 & 63);
-}
-
-int twice_found(struct twice *t, uint64_t oblock, uint64_t cblock);
+int twice_found(struct twice *t, uint64_t place, uint64_t oblock, uint64_t cblock);
 
 /* From any thread, if there are suspects. 0 or -ENOMEM. */
 static inline int twice_again(struct twice *t, uint64_t oblock, uint64_t cblock)
 {
-	uint64_t hash = twice_hash(oblock), mask = twice_mask(hash);
+	uint64_t place = twice_place(t, oblock), bit = twice_bit(t, place);
 
-	return (t->words[hash >> t->shift] & mask) == mask ? twice_found(t, oblock, cblock) : 0;
+	return t->words[bit / 64] >> bit % 64 & 1 ? twice_found(t, place, oblock, cblock) : 0;
 }
 
 /* By origin block, then by cache block. */

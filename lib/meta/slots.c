@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+#include "base/reserve.h"
 #include "meta/slots.h"
 
 #define MIN_CHILDREN (1ull << 20)
@@ -15,20 +15,6 @@ struct reading {
 };
 
 #define MANY_BLOCKS 16384u	/* from here on large pages pay */
-
-/* Reserved at once, committed by the system where it is touched. */
-static void *reserve(uint64_t nr, size_t size, bool huge)
-{
-	void *p;
-
-	if (nr > SIZE_MAX / 2 / size)
-		return NULL;
-	p = mmap(NULL, nr * size, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (p != MAP_FAILED && huge)
-		madvise(p, nr * size, MADV_HUGEPAGE);
-	return p == MAP_FAILED ? NULL : p;
-}
 
 int slots_init(struct slots *s, struct pd_io *io)
 {
@@ -46,10 +32,8 @@ int slots_init(struct slots *s, struct pd_io *io)
 
 void slots_exit(struct slots *s)
 {
-	if (s->slot)
-		munmap(s->slot, (s->nr_blocks + 1) * sizeof(*s->slot));
-	if (s->child)
-		munmap(s->child, s->max_children * sizeof(*s->child));
+	unreserve(s->slot, s->nr_blocks + 1, sizeof(*s->slot));
+	unreserve(s->child, s->max_children, sizeof(*s->child));
 	free(s->buf);
 	*s = (struct slots){ .io = NULL };
 }
@@ -173,7 +157,7 @@ int slots_set_children(struct slots *s, uint64_t block, const struct child *c, u
 		if (!more)
 			return -ENOMEM;
 		memcpy(more, s->child, s->nr_children * sizeof(*more));
-		munmap(s->child, s->max_children * sizeof(*s->child));
+		unreserve(s->child, s->max_children, sizeof(*s->child));
 		s->child = more;
 		s->max_children = max;
 	}

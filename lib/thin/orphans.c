@@ -7,7 +7,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+#include "base/reserve.h"
 #include "thin/salvage.h"
 
 #define LEAF_MAX 252u
@@ -89,10 +89,8 @@ static int add_orphan(struct salvage *sv, uint64_t b, uint64_t residual)
 
 static int find_orphans(struct salvage *sv)
 {
-	size_t len = sv->s.slots.nr_blocks * sizeof(uint32_t);
-	uint32_t *refs = mmap(NULL, len, PROT_READ | PROT_WRITE,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	int r = refs == MAP_FAILED ? -ENOMEM : count_inner_refs(sv, refs);
+	uint32_t *refs = reserve(sv->s.slots.nr_blocks, sizeof(*refs), false);
+	int r = refs ? count_inner_refs(sv, refs) : -ENOMEM;
 
 	for (uint64_t b = 1; !r && b < sv->s.slots.nr_blocks; b++)
 		if (unreached(sv, b)) {
@@ -102,8 +100,7 @@ static int find_orphans(struct salvage *sv)
 			if (stored > found)
 				r = add_orphan(sv, b, stored - found);
 		}
-	if (refs != MAP_FAILED)
-		munmap(refs, len);
+	unreserve(refs, sv->s.slots.nr_blocks, sizeof(*refs));
 	for (size_t i = 0; !r && i < sv->nr_orphans; i++) {
 		struct orphan *o = &sv->orphans[i];
 		struct mappings_sum sum;
