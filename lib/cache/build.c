@@ -12,6 +12,7 @@ struct cache_build {
 	struct out *out;
 	struct pd_log *log;
 	bool dry, unique;
+	uint64_t room;			/* mappings that the output could hold */
 	uint32_t version, written_version;
 	bool clean;
 	struct cache_sb_record sb;
@@ -45,7 +46,7 @@ static int build_superblock(struct cache_emitter *e, const struct cache_sb_recor
 	b->dirty = calloc(ceil_div(sb->nr_cache_blocks, BITSET_WORD_BITS) + 1, sizeof(*b->dirty));
 	if (!b->dirty)
 		return -ENOMEM;
-	r = b->unique ? 0 : twice_init(&b->twice, sb->nr_cache_blocks, 1);
+	r = b->unique ? 0 : twice_init(&b->twice, min_t(uint64_t, sb->nr_cache_blocks, b->room), 1);
 	if (!r)
 		r = array_build_init(&b->mappings, b->out, sizeof(le64));
 	if (!r)
@@ -242,6 +243,7 @@ int cache_build_create(struct cache_emitter **e, struct pd_io *io,
 	}
 	b->log = log;
 	b->dry = !io;
+	b->room = io ? pd_io_nr_blocks(io) * array_max_entries(sizeof(le64)) : 0;
 	b->version = o->version ? o->version : 2;
 	b->written_version = o->written_version ? o->written_version : b->version;
 	b->clean = !o->omit_clean_shutdown;

@@ -195,7 +195,8 @@ static int check_mappings(struct check *c)
 	if (!r)
 		r = bits_init(&c->valid, nr);
 	if (!r)
-		r = twice_init(&c->twice, nr, stream_nr_threads(c->run, c->s.slots.nr_blocks));
+		r = twice_init(&c->twice, array_scan_present(&c->s, &c->mappings),
+			       stream_nr_threads(c->run, c->s.slots.nr_blocks));
 	if (!r)
 		r = bits_init(&c->bad_pieces, c->mappings.nr_pieces);
 	if (!r)

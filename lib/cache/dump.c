@@ -6,9 +6,10 @@
 #include "io/stream.h"
 #include "xml/writer.h"
 
+/* The clean flag decides: dirty bits and hints that nobody trusts need not be readable. */
 static bool counts_as_damage(struct cache_view *v, const struct array_scan *a)
 {
-	return a->damaged && !v->repair;
+	return a->damaged && !v->repair && (a == &v->mappings || cache_is_clean(&v->sb));
 }
 
 static int damaged(struct cache_view *v)
@@ -17,25 +18,6 @@ static int damaged(struct cache_view *v)
 	pd_log(v->run->log, PD_LOG_ERR, "the metadata is damaged: cache_check gives details, and a dump with "
 	       "--repair may save the rest");
 	return -EUCLEAN;
-}
-
-/* All dirty words; what cannot be read counts as dirty. */
-static int load_dirty(struct cache_view *v)
-{
-	struct array_scan *a = &v->dirty_array;
-	void *buf = v->s.slots.buf;
-
-	v->dirty = malloc((a->nr_values + 1) * sizeof(*v->dirty));
-	if (!v->dirty)
-		return -ENOMEM;
-	memset(v->dirty, 0xff, (a->nr_values + 1) * sizeof(*v->dirty));
-	for (uint64_t j = 0; j < a->nr_pieces; j++) {
-		const le64 *words = array_scan_piece(&v->s, a, j, buf);
-
-		for (uint32_t i = 0; words && i < piece_nr(a, j); i++)
-			v->dirty[j * piece_max(a) + i] = le64_get(words[i]);
-	}
-	return 0;
 }
 
 /* ---- With repair: what is there, and where two cache blocks claim an origin block ---- */
@@ -85,18 +67,21 @@ static int find_suspects(void *ctx, unsigned worker, struct array_scan *a, uint6
 /* Where two cache blocks claim an origin block nothing tells which holds its data: both are lost. */
 static int survey(struct cache_view *v)
 {
-	struct array_scan arrays[] = { v->mappings, v->hints };
+	struct array_scan *all[] = { &v->mappings, &v->hints, &v->dirty_array }, arrays[ARRAY_SIZE(all)];
 	struct survey s = { .nr_valid = 0 };
 	struct twice *t = &s.twice;
-	int r = twice_init(t, le32_get(v->sb.cache_blocks),
+	int r = twice_init(t, array_scan_present(&v->s, &v->mappings),
 			   stream_nr_threads(v->run, v->s.slots.nr_blocks));
 
 	if (!r)
 		r = bits_init(&v->unsure, le32_get(v->sb.cache_blocks));
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		arrays[i] = *all[i];
 	if (!r)
-		r = array_scan_read(&v->s, arrays, 1 + !!v->hints.nr_pieces, "reading", note_mappings, &s);
-	v->mappings = arrays[0];
-	v->hints = arrays[1];
+		r = array_scan_read(&v->s, arrays, cache_is_clean(&v->sb) ? ARRAY_SIZE(all) : 1, "reading",
+				    note_mappings, &s);
+	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
+		*all[i] = arrays[i];
 	if (!r)
 		r = twice_settle(t);
 	if (!r && t->too_many) {
@@ -138,17 +123,15 @@ int cache_view_init(struct cache_view *v, struct pd_io *io, const struct cache_s
 		r = bits_init(&v->valid, le32_get(v->sb.cache_blocks));
 	if (!r && le32_get(v->sb.version) >= 2) {
 		v->dirty_array = cache_dirty_bitset(&v->sb);
-		r = array_scan_index(&v->s, &v->dirty_array);
-		if (!r)
-			r = load_dirty(v);
+		v->dirty = pd_io_buffer(1);
+		v->dirty_piece = UINT64_MAX;
+		r = v->dirty ? array_scan_index(&v->s, &v->dirty_array) : -ENOMEM;
 	}
 	if (!r && le64_get(v->sb.hint_root) && le32_get(v->sb.policy_hint_size) == sizeof(le32)) {
 		v->hints = cache_hint_array(&v->sb);
 		r = array_scan_index(&v->s, &v->hints);
 	}
-	/* The clean flag decides: dirty bits that are not trusted need not be read. */
-	if (!r && (counts_as_damage(v, &v->mappings) ||
-		   (cache_is_clean(&v->sb) && counts_as_damage(v, &v->dirty_array))))
+	if (!r && (counts_as_damage(v, &v->mappings) || counts_as_damage(v, &v->dirty_array)))
 		r = damaged(v);
 	return r || !repair ? r : survey(v);
 }
@@ -165,13 +148,21 @@ void cache_view_exit(struct cache_view *v)
 	free(v->dirty);
 }
 
-static bool is_dirty(const struct cache_view *v, uint64_t cblock, uint64_t value)
+/* In ascending order of @cblock: each piece is read once. What cannot be read counts as dirty. */
+static bool is_dirty(struct cache_view *v, uint64_t cblock, uint64_t value)
 {
+	uint64_t word = cblock / BITSET_WORD_BITS, piece;
+
 	if (!cache_is_clean(&v->sb))
 		return true;
-	if (v->dirty)
-		return v->dirty[cblock / BITSET_WORD_BITS] >> cblock % BITSET_WORD_BITS & 1;
-	return mapping_flags(value) & CACHE_DIRTY;
+	if (!v->dirty)
+		return mapping_flags(value) & CACHE_DIRTY;
+	piece = word / piece_max(&v->dirty_array);
+	if (piece != v->dirty_piece)
+		v->dirty_words = array_scan_piece(&v->s, &v->dirty_array, piece, v->dirty);
+	v->dirty_piece = piece;
+	return !v->dirty_words || le64_get(v->dirty_words[word % piece_max(&v->dirty_array)]) >>
+		cblock % BITSET_WORD_BITS & 1;
 }
 
 static int emit_mappings(struct cache_view *v, struct cache_emitter *e, void *buf)
@@ -184,8 +175,6 @@ static int emit_mappings(struct cache_view *v, struct cache_emitter *e, void *bu
 		const le64 *values = array_scan_piece(&v->s, a, j, buf);
 		unsigned n = 0;
 
-		if (counts_as_damage(v, a))
-			return damaged(v);
 		for (uint32_t i = 0; values && i < piece_nr(a, j); i++) {
 			uint64_t value = le64_get(values[i]), cblock = j * piece_max(a) + i;
 
@@ -196,6 +185,8 @@ static int emit_mappings(struct cache_view *v, struct cache_emitter *e, void *bu
 				(uint32_t)cblock, mapping_oblock(value), is_dirty(v, cblock, value)
 			};
 		}
+		if (counts_as_damage(v, a) || counts_as_damage(v, &v->dirty_array))
+			return damaged(v);
 		if (n)
 			r = e->mappings(e, m, n);
 	}

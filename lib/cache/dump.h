@@ -14,7 +14,9 @@ struct cache_view {
 	struct scan s;
 	struct array_scan mappings, dirty_array, hints;
 	bool repair;			/* step over what is lost */
-	uint64_t *dirty;		/* words, bits of lost ones set; NULL before version 2 */
+	void *dirty;			/* a piece of the dirty bitset; NULL before version 2 */
+	const le64 *dirty_words;	/* of piece dirty_piece; NULL: lost, all of it counts as dirty */
+	uint64_t dirty_piece;
 	struct bits valid;
 	struct bits unsure;		/* with repair: their origin block is cached elsewhere, too */
 	uint64_t nr_kept;		/* mappings; with repair */

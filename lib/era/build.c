@@ -138,21 +138,22 @@ static int array_begin(struct era_emitter *e)
 static int eras(struct era_emitter *e, uint32_t begin, const uint32_t *values, uint32_t nr)
 {
 	struct era_build *b = of(e);
-	le32 v = le32_put(0);
-	int r = 0;
+	int r;
 
 	if ((uint64_t)begin + nr > b->sb.nr_blocks)
 		return refuse(b, "block %" PRIu64 " is past the %" PRIu32 " blocks there are",
 			      (uint64_t)begin + nr - 1, b->sb.nr_blocks);
 	if (begin < b->next_era)
 		return refuse(b, "block %" PRIu32 " stands twice or out of order", begin);
-	for (; !r && b->next_era < begin; b->next_era++)
-		r = array_build_push(&b->eras, &v);
-	for (uint32_t i = 0; !r && i < nr; i++, b->next_era++) {
+	for (uint32_t i = 0; i < nr; i++)
 		if (values[i] > b->sb.current_era)
-			return refuse(b, "block %" PRIu64 ": era %" PRIu32 ", but the current era is %" PRIu32,
-				      b->next_era, values[i], b->sb.current_era);
-		v = le32_put(values[i]);
+			return refuse(b, "block %" PRIu32 ": era %" PRIu32 ", but the current era is %" PRIu32,
+				      begin + i, values[i], b->sb.current_era);
+	r = array_build_pad(&b->eras, begin - b->next_era + (b->dry ? nr : 0));
+	b->next_era = (uint64_t)begin + nr;
+	for (uint32_t i = 0; !r && !b->dry && i < nr; i++) {
+		le32 v = le32_put(values[i]);
+
 		r = array_build_push(&b->eras, &v);
 	}
 	return r;
@@ -161,11 +162,9 @@ static int eras(struct era_emitter *e, uint32_t begin, const uint32_t *values, u
 static int array_end(struct era_emitter *e)
 {
 	struct era_build *b = of(e);
-	le32 v = le32_put(0);
-	int r = 0;
+	int r = array_build_pad(&b->eras, b->sb.nr_blocks - b->next_era);
 
-	for (; !r && b->next_era < b->sb.nr_blocks; b->next_era++)
-		r = array_build_push(&b->eras, &v);
+	b->next_era = b->sb.nr_blocks;
 	return r ? r : array_build_finish(&b->eras, &b->array_root);
 }
 

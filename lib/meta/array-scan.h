@@ -35,6 +35,12 @@ static inline uint32_t piece_nr(const struct array_scan *a, uint64_t j)
 	return (uint32_t)min_t(uint64_t, a->nr_values - j * piece_max(a), piece_max(a));
 }
 
+/* Values that pieces known of hold, at most: what memory may be taken for, whatever the owner says. */
+static inline uint64_t array_scan_present(const struct scan *s, const struct array_scan *a)
+{
+	return min_t(uint64_t, a->nr_values, s->slots.nr_blocks * piece_max(a));
+}
+
 /* Reads the index and counts the references. Lost pieces are findings. 0 or -ENOMEM. */
 int array_scan_index(struct scan *s, struct array_scan *a);
 void array_scan_exit(struct array_scan *a);

@@ -422,6 +422,13 @@ int array_build_pad(struct array_build *a, uint64_t nr)
 
 		if (a->nr == a->max)
 			r = emit_array_block(a);
+		if (out_counts_only(a->index.leaf.out) && nr >= a->max && !r) {
+			out_skip(a->index.leaf.out, nr / a->max);
+			a->nr_blocks += nr / a->max;
+			r = tree_build_count(&a->index, nr / a->max);
+			nr %= a->max;
+			continue;
+		}
 		n = (uint32_t)min_t(uint64_t, nr, a->max - a->nr);
 		a->nr += n;
 		nr -= n;
