@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 pdata_include_HEADERS += \
-	include/pdata/cache.h
+	include/pdata/cache.h \
+	include/pdata/cache-metadata.h
 libpdata_all_la_SOURCES += \
 	cache/build.c \
 	cache/build.h \
@@ -10,6 +11,7 @@ libpdata_all_la_SOURCES += \
 	cache/elements.c \
 	cache/elements.h \
 	cache/format.c \
+	cache/handle.c \
 	cache/records.h \
 	cache/repair.c \
 	cache/restore.c \

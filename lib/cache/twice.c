@@ -53,7 +53,7 @@ static void queues_exit(struct twice *t)
 
 		unreserve(q->nr, t->nr_slices, sizeof(*q->nr));
 		unreserve(q->entry, t->nr_slices * t->max_queued, sizeof(*q->entry));
-		*q = (struct twice_queue){ NULL };
+		*q = (struct twice_queue){ .nr = NULL };
 	}
 }
 

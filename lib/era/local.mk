@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 pdata_include_HEADERS += \
-	include/pdata/era.h
+	include/pdata/era.h \
+	include/pdata/era-metadata.h
 libpdata_all_la_SOURCES += \
 	era/build.c \
 	era/check.c \
 	era/elements.c \
 	era/elements.h \
+	era/handle.c \
 	era/metadata.c \
 	era/metadata.h \
 	era/records.h \

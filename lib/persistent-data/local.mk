@@ -12,6 +12,8 @@ libpdata_all_la_SOURCES += \
 	persistent-data/build.c \
 	persistent-data/build.h \
 	persistent-data/disk.h \
+	persistent-data/metadata.c \
+	persistent-data/metadata.h \
 	persistent-data/out.c \
 	persistent-data/sm-build.c \
 	persistent-data/space-map-disk.c \

@@ -24,6 +24,7 @@ unit_unit_SOURCES = \
 	unit/crc32c.c \
 	unit/engines.c \
 	unit/fields.c \
+	unit/handles.c \
 	unit/stream.c \
 	unit/damage.c \
 	unit/slots.c \

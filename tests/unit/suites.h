@@ -16,5 +16,6 @@
 	X(xml_reader)	\
 	X(transactions)	\
 	X(thin_pool)	\
+	X(handles)	\
 	X(fault_io)	\
 	/* the end */
