@@ -55,7 +55,9 @@ struct survey {
 /* One state that was committed, or a pair of roots that agree. */
 struct candidate {
 	struct thin_superblock sb;
-	uint64_t index_block;		/* 0: only a pair of roots */
+	uint64_t index_block;		/* 0: only roots */
+	bool incomplete;		/* a root, or both, are lost */
+	bool has_details;		/* so that time and transaction are known */
 	uint32_t time, mapping_time;
 	uint64_t transaction;
 	uint64_t nr_devices, nr_mappings;
@@ -66,15 +68,20 @@ struct candidates {
 	struct candidate c[MAX_CANDIDATES];
 	unsigned nr;
 	bool too_many;
+	bool not_named;			/* the index block asked for says nothing */
 };
 
-static uint32_t leaf_time(const struct node_header *n)
+/* The newest time of a mapping leaf. Where all values are numbers of blocks the leaf is of the upper tree: 0. */
+static uint32_t leaf_time(const struct node_header *n, uint64_t nr_blocks)
 {
+	uint64_t highest = 0;
 	uint32_t t = 0;
 
-	for (uint32_t i = 0; i < le32_get(n->nr_entries); i++)
+	for (uint32_t i = 0; i < le32_get(n->nr_entries); i++) {
+		highest = max_t(uint64_t, highest, node_value64(n, i));
 		t = max_t(uint32_t, t, mapping_time(node_value64(n, i)));
-	return t;
+	}
+	return highest < nr_blocks ? 0 : t;
 }
 
 /* Keeps of each block what generations are told apart by: a mapping leaf's newest time stands in its
@@ -102,7 +109,7 @@ static int survey_block(void *ctx, unsigned worker, uint64_t block, const struct
 		if (slot->value_size == sizeof(struct thin_device_details))
 			bits_test_and_set_atomic(&v->details, block);
 		if (slot->value_size == sizeof(le64))
-			mine->refs = leaf_time(data);
+			mine->refs = leaf_time(data, v->s.slots.nr_blocks);
 	}
 	return 0;
 }
@@ -250,27 +257,26 @@ static void add_candidate(struct candidates *all, const struct candidate *c)
 		all->c[all->nr++] = *c;
 }
 
-/* What the index block and the bitmaps it names say is in use. False if not all can be read. */
-static bool load_counts(struct survey *v, uint64_t index_block, struct metadata_sm *sm)
+bool generation_counts(struct scan *s, uint64_t index_block, struct metadata_sm *sm)
 {
 	struct metadata_index *index = &sm->index;
 
 	memset(sm, 0, sizeof(*sm));
-	if (pd_io_read(v->s.io, index_block, 1, v->s.slots.buf))
+	if (pd_io_read(s->io, index_block, 1, s->slots.buf))
 		return false;
-	memcpy(index, v->s.slots.buf, sizeof(*index));
+	memcpy(index, s->slots.buf, sizeof(*index));
 	while (sm->nr_bitmaps < MAX_METADATA_BITMAPS &&
 	       le64_get(index->index[sm->nr_bitmaps].blocknr))
 		sm->nr_bitmaps++;
 	sm->nr_blocks = min_t(uint64_t, (uint64_t)sm->nr_bitmaps * ENTRIES_PER_BITMAP,
-			      v->s.slots.nr_blocks);
+			      s->slots.nr_blocks);
 	sm->bitmaps = calloc(sm->nr_bitmaps + 1, PD_BLOCK_SIZE);
 	for (unsigned i = 0; sm->bitmaps && i < sm->nr_bitmaps; i++) {
 		uint64_t b = le64_get(index->index[i].blocknr);
 
-		if (b >= v->s.slots.nr_blocks || v->s.slots.slot[b].state != SLOT_OK ||
-		    v->s.slots.slot[b].kind != KIND_BITMAP ||
-		    pd_io_read(v->s.io, b, 1, sm->bitmaps[i]))
+		if (b >= s->slots.nr_blocks || s->slots.slot[b].state != SLOT_OK ||
+		    s->slots.slot[b].kind != KIND_BITMAP ||
+		    pd_io_read(s->io, b, 1, sm->bitmaps[i]))
 			return false;
 		sm->bitmap_ok[i] = true;
 	}
@@ -357,7 +363,78 @@ static void put_space_maps(struct survey *v, struct candidate *c, const struct m
 	memcpy(c->sb.data_space_map_root, &data, sizeof(data));
 }
 
-/* The state that one index block names, if its two roots are there. */
+/* Is this the upper tree of devices some of which can be found? Few mappings look like that. */
+static bool is_upper(struct survey *v, uint64_t b)
+{
+	struct tree_walk w;
+	bool yes = !load_tree(v, &w, b, sizeof(le64)) && !w.damaged, any = false;
+
+	for (uint64_t i = 0; yes && i < w.nr; i++) {
+		le64 root;
+
+		memcpy(&root, w.values + i * sizeof(root), sizeof(root));
+		yes = le64_get(root) && le64_get(root) < v->s.slots.nr_blocks;
+		any |= yes && leaf_value_size(v, le64_get(root)) == sizeof(le64);
+	}
+	tree_walk_exit(&w);
+	return yes && any;
+}
+
+/* The times that the details tree at @root tells. */
+static int take_details(struct survey *v, uint64_t root, struct candidate *c)
+{
+	struct tree_walk w;
+	int r = load_tree(v, &w, root, sizeof(struct thin_device_details));
+
+	if (!r && !w.damaged) {
+		c->has_details = true;
+		c->sb.device_details_root = le64_put(root);
+		c->nr_devices = w.nr;
+	}
+	for (uint64_t i = 0; !r && !w.damaged && i < w.nr; i++) {
+		struct thin_device_details d;
+
+		memcpy(&d, w.values + i * sizeof(d), sizeof(d));
+		c->time = max_t(uint32_t, c->time, max_t(uint32_t, le32_get(d.creation_time),
+							 le32_get(d.snapshotted_time)));
+		c->transaction = max_t(uint64_t, c->transaction, le64_get(d.transaction_id));
+	}
+	tree_walk_exit(&w);
+	return r;
+}
+
+/* A state of which a root, or both, are lost. It may be the last one all the same: what is in use there is known. */
+static int take_incomplete(struct survey *v, const struct metadata_sm *sm, const struct bits *tops,
+			   struct candidate *c)
+{
+	uint64_t upper = 0, details = 0;
+	unsigned nr_upper = 0, nr_details = 0;
+
+	c->incomplete = true;
+	for (uint64_t b = bits_next(tops, 0); b < tops->nr; b = bits_next(tops, b + 1)) {
+		uint32_t size = leaf_value_size(v, b);
+
+		if (size == sizeof(struct thin_device_details)) {
+			details = b;
+			nr_details++;
+		} else if (size == sizeof(le64)) {
+			if (is_upper(v, b)) {
+				upper = b;
+				nr_upper++;
+			} else {
+				look_below(v, b, 0, c);
+			}
+		}
+	}
+	for (uint64_t b = 1; b < sm->nr_blocks; b++)
+		if (metadata_sm_get(sm, b) && is_node(v, b) && v->s.slots.slot[b].flags & SLOT_LEAF &&
+		    v->s.slots.slot[b].value_size == sizeof(le64) && !is_upper(v, b))
+			c->nr_mappings += v->s.slots.slot[b].nr;
+	put_roots(c, nr_upper == 1 ? upper : 0, 0);
+	return nr_details == 1 ? take_details(v, details, c) : 0;
+}
+
+/* The state that one index block names. */
 static int try_index(struct survey *v, uint64_t index_block, struct candidates *all)
 {
 	struct candidate found, c = { .index_block = index_block };
@@ -366,7 +443,7 @@ static int try_index(struct survey *v, uint64_t index_block, struct candidates *
 	bool any = false;
 	int r = 0;
 
-	if (load_counts(v, index_block, &sm))
+	if (generation_counts(&v->s, index_block, &sm))
 		r = find_tops(v, &sm, &tops);
 	if (tops.words)
 		drop_held_roots(v, &sm, &tops);
@@ -392,6 +469,11 @@ static int try_index(struct survey *v, uint64_t index_block, struct candidates *
 		}
 		tree_walk_exit(&details);
 	}
+	if (!r && !any && tops.words) {
+		found = c;
+		r = take_incomplete(v, &sm, &tops, &found);
+		any = found.nr_mappings;
+	}
 	if (!r && any) {
 		put_space_maps(v, &found, &sm, &tops);
 		add_candidate(all, &found);
@@ -405,7 +487,8 @@ static int try_index(struct survey *v, uint64_t index_block, struct candidates *
 static bool has_details_root(const struct candidates *all, uint64_t d)
 {
 	for (unsigned i = 0; i < all->nr; i++)
-		if (all->c[i].index_block && le64_get(all->c[i].sb.device_details_root) == d)
+		if (all->c[i].index_block && !all->c[i].incomplete &&
+		    le64_get(all->c[i].sb.device_details_root) == d)
 			return true;
 	return false;
 }
@@ -443,6 +526,85 @@ static int try_pairs(struct survey *v, struct candidates *all)
 	return r;
 }
 
+/* Details that neither an index block nor an upper tree agrees with: the same. */
+static int try_details(struct survey *v, struct candidates *all)
+{
+	int r = 0;
+
+	for (uint64_t d = bits_next(&v->details, 0); !r && d < v->details.nr;
+	     d = bits_next(&v->details, d + 1)) {
+		struct candidate c = { .incomplete = true, .nr_mappings = 1 };
+		bool known = false;
+
+		for (unsigned i = 0; i < all->nr; i++)
+			known |= le64_get(all->c[i].sb.device_details_root) == d;
+		if (known || !v->s.slots.slot[d].nr)
+			continue;
+		r = take_details(v, d, &c);
+		if (!r && c.has_details)
+			add_candidate(all, &c);
+	}
+	return r;
+}
+
+/* Upper trees that neither an index block nor details speak for: both may be lost, and with them what the last state was. */
+static int try_uppers(struct survey *v, struct candidates *all)
+{
+	int r = 0;
+
+	for (uint64_t u = 1; !r && u < v->s.slots.nr_blocks; u++) {
+		const struct slot *slot = &v->s.slots.slot[u];
+		struct candidate c = { .incomplete = true };
+		struct tree_walk w;
+		bool known = false;
+
+		if (!is_node(v, u) || !(slot->flags & SLOT_LEAF) || slot->value_size != sizeof(le64) ||
+		    !is_upper(v, u))
+			continue;
+		for (unsigned i = 0; i < all->nr; i++)
+			known |= le64_get(all->c[i].sb.data_mapping_root) == u;
+		if (known)
+			continue;
+		r = load_tree(v, &w, u, sizeof(le64));
+		for (uint64_t i = 0; !r && i < w.nr; i++) {
+			struct mappings_sum sum = { .damaged = true };
+			le64 root;
+
+			memcpy(&root, w.values + i * sizeof(root), sizeof(root));
+			r = mappings_peek(&v->m, le64_get(root), &sum);
+			c.nr_mappings += sum.nr_mappings;
+			look_below(v, le64_get(root), 0, &c);
+		}
+		c.nr_devices = w.nr;
+		tree_walk_exit(&w);
+		put_roots(&c, u, 0);
+		if (!r)
+			add_candidate(all, &c);
+	}
+	return r;
+}
+
+static bool knows_times(const struct candidate *c)
+{
+	return !c->incomplete || c->has_details;
+}
+
+static bool has_time(const struct candidate *c, uint32_t time)
+{
+	return !knows_times(c) || c->time == time;
+}
+
+/* Of some nothing but the details is left. */
+static bool has_mappings(const struct candidate *c)
+{
+	return c->index_block || le64_get(c->sb.data_mapping_root);
+}
+
+static bool has_mapping_time(const struct candidate *c, uint32_t time)
+{
+	return !has_mappings(c) || c->mapping_time == time;
+}
+
 /* Leaves the newest, by snapshots, mappings and transactions, in this order; empty ones go if others do
  * not. */
 static void keep_newest(struct candidates *all)
@@ -459,16 +621,16 @@ static void keep_newest(struct candidates *all)
 
 			if (pass == 0)
 				top.time = max_t(uint32_t, top.time, c->time);
-			else if (pass == 1 && c->time == top.time)
+			else if (pass == 1 && has_time(c, top.time) && has_mappings(c))
 				top.mapping_time = max_t(uint32_t, top.mapping_time, c->mapping_time);
-			else if (pass == 2 && c->time == top.time && c->mapping_time == top.mapping_time)
+			else if (pass == 2 && has_time(c, top.time) && has_mapping_time(c, top.mapping_time))
 				top.transaction = max_t(uint64_t, top.transaction, c->transaction);
 		}
 	for (unsigned i = 0; i < all->nr; i++) {
 		const struct candidate *c = &all->c[i];
 
-		if (c->time == top.time && c->mapping_time == top.mapping_time &&
-		    c->transaction == top.transaction && (!mapped || c->nr_mappings))
+		if (has_time(c, top.time) && has_mapping_time(c, top.mapping_time) &&
+		    (!knows_times(c) || c->transaction == top.transaction) && (!mapped || c->nr_mappings))
 			all->c[n++] = *c;
 	}
 	all->nr = n;
@@ -495,13 +657,32 @@ static int fill_numbers(struct survey *v, struct candidate *c, struct pd_log *lo
 	return 0;
 }
 
+/* To begin with: complete ones, those with counts, those with more. */
+static bool is_better(const struct candidate *a, const struct candidate *b)
+{
+	if (a->incomplete != b->incomplete)
+		return !a->incomplete;
+	if (!a->index_block != !b->index_block)
+		return a->index_block;
+	return a->nr_mappings > b->nr_mappings;
+}
+
 static int choose(struct survey *v, struct candidates *all, const struct pd_run *run,
 		  struct thin_found *found)
 {
 	unsigned best = 0;
 	int r;
 
-	if (v->o->has_generation) {
+	for (unsigned i = 0; i < all->nr; i++) {
+		const struct candidate *c = &all->c[i];
+
+		pd_log(run->log, PD_LOG_INFO, "%s generation: index block %" PRIu64 ", upper mapping tree %" PRIu64
+		       ", details %" PRIu64 ", time %" PRIu32 ", mapping time %" PRIu32 ", transaction %" PRIu64
+		       ", %" PRIu64 " devices, %" PRIu64 " mappings", c->incomplete ? "incomplete" : "complete",
+		       c->index_block, le64_get(c->sb.data_mapping_root), le64_get(c->sb.device_details_root), c->time,
+		       c->mapping_time, c->transaction, c->nr_devices, c->nr_mappings);
+	}
+	if (v->o->has_generation && !all->not_named) {
 		for (best = 0; best < all->nr; best++)
 			if (all->c[best].index_block == v->o->generation)
 				break;
@@ -516,15 +697,14 @@ static int choose(struct survey *v, struct candidates *all, const struct pd_run 
 	} else {
 		keep_newest(all);
 		for (unsigned i = 1; i < all->nr; i++)
-			if (all->c[i].index_block && (!all->c[best].index_block ||
-						      all->c[i].nr_mappings > all->c[best].nr_mappings))
+			if (is_better(&all->c[i], &all->c[best]))
 				best = i;
 		found->source = "generation";
 		if (all->nr > 1 || all->too_many)
 			pd_log(run->log, PD_LOG_WARN, "%u states of the pool could be the last one: only what "
 			       "all of them map alike is kept; --generation takes one whole", all->nr);
 	}
-	if (!all->nr) {
+	if (!all->nr || (all->c[best].incomplete && !all->c[best].index_block)) {
 		pd_log(run->log, PD_LOG_ERR, "bad checksum in superblock: no compatible roots found");
 		return -EUCLEAN;
 	}
@@ -539,11 +719,51 @@ static int choose(struct survey *v, struct candidates *all, const struct pd_run 
 		*g = (struct thin_generation){
 			.index_block = c->index_block, .time = c->time, .transaction = c->transaction,
 			.nr_devices = c->nr_devices, .nr_mappings = c->nr_mappings,
-			.mapping_root = le64_get(c->sb.data_mapping_root), .chosen = i == best,
+			.mapping_root = le64_get(c->sb.data_mapping_root),
+			.details_root = le64_get(c->sb.device_details_root), .chosen = i == best,
 		};
 	}
-	found->intersect = !v->o->has_generation && all->nr > 1;
+	found->intersect = (!v->o->has_generation || all->not_named) && all->nr > 1;
 	return all->too_many ? -EUCLEAN : 0;
+}
+
+static int try_all(struct survey *v, struct candidates *all)
+{
+	int r = 0;
+
+	for (uint64_t b = bits_next(&v->index_blocks, 0); !r && b < v->index_blocks.nr;
+	     b = bits_next(&v->index_blocks, b + 1))
+		r = try_index(v, b, all);
+	if (!r)
+		r = try_pairs(v, all);
+	if (!r)
+		r = try_details(v, all);
+	return r ? r : try_uppers(v, all);
+}
+
+/* The bitmaps of the generation asked for are lost. Roots that agree, and that no other generation has, are its; without
+ * such it is one of those that could be the last. */
+static int try_unnamed(struct survey *v, struct candidates *all, struct pd_log *log)
+{
+	unsigned n = 0;
+	int r = try_all(v, all);
+
+	all->not_named = all->nr;
+	for (unsigned i = 0; i < all->nr; i++)
+		n += !all->c[i].index_block && !all->c[i].incomplete;
+	if (!n) {
+		pd_log(log, PD_LOG_WARN, "neither bitmaps nor roots of generation %" PRIu64 " can be read",
+		       v->o->generation);
+		return r;
+	}
+	n = 0;
+	for (unsigned i = 0; i < all->nr; i++)
+		if (!all->c[i].index_block && !all->c[i].incomplete)
+			all->c[n++] = all->c[i];
+	all->nr = n;
+	pd_log(log, PD_LOG_WARN, "the bitmaps of generation %" PRIu64 " cannot be read: roots that agree and belong to no "
+	       "other generation are taken for its", v->o->generation);
+	return r;
 }
 
 static int find_generation(struct pd_io *in, const struct pd_thin_repair_opts *o,
@@ -555,12 +775,13 @@ static int find_generation(struct pd_io *in, const struct pd_thin_repair_opts *o
 
 	if (!all)
 		r = -ENOMEM;
-	for (uint64_t b = r ? 0 : bits_next(&v.index_blocks, 0); !r && b < v.index_blocks.nr;
-	     b = bits_next(&v.index_blocks, b + 1))
-		if (!o->has_generation || b == o->generation)
-			r = try_index(&v, b, all);
-	if (!r && !o->has_generation)
-		r = try_pairs(&v, all);
+	if (!r && !o->has_generation) {
+		r = try_all(&v, all);
+	} else if (!r && o->generation < v.index_blocks.nr && bits_test(&v.index_blocks, o->generation)) {
+		r = try_index(&v, o->generation, all);
+		if (!r && !all->nr)
+			r = try_unnamed(&v, all, run->log);
+	}
 	if (!r)
 		r = choose(&v, all, run, found);
 	survey_exit(&v);

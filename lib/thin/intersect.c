@@ -176,8 +176,9 @@ static uint64_t root_in(const struct tree_walk *other, uint32_t dev)
 	return 0;
 }
 
+/* @other: the device's root there; 0 if that is lost, then @sm says what is in use there. */
 static int cut_device(struct salvage *sv, struct salvage_device *d, uint64_t other,
-		      unsigned *nr_cut)
+		      const struct metadata_sm *sm, unsigned *nr_cut)
 {
 	struct other o = { .sv = sv, .root = other, .nr_cut = nr_cut };
 	struct bits seen = { .nr = 0 };
@@ -191,8 +192,12 @@ static int cut_device(struct salvage *sv, struct salvage_device *d, uint64_t oth
 	r = o.buf && o.mine ? bits_init(&o.leaves, sv->s.slots.nr_blocks) : -ENOMEM;
 	if (!r)
 		r = bits_init(&seen, sv->s.slots.nr_blocks);
+	for (uint64_t b = 1; !r && !other && b < sm->nr_blocks; b++)
+		if (metadata_sm_get(sm, b))
+			bits_set(&o.leaves, b);
 	if (!r) {
-		mark_leaves(sv, other, 0, &o.leaves, &seen);
+		if (other)
+			mark_leaves(sv, other, 0, &o.leaves, &seen);
 		r = prune(&o, d->root, 0, &left);
 		if (!r && !left) {
 			d->has_root = false;
@@ -203,6 +208,97 @@ static int cut_device(struct salvage *sv, struct salvage_device *d, uint64_t oth
 	bits_exit(&seen);
 	free(o.buf);
 	free(o.mine);
+	return r;
+}
+
+/* A state whose upper tree is lost: its details may tell which devices there are, its counts which leaves. */
+static int cut_by_counts(struct salvage *sv, const struct thin_generation *g, unsigned *nr_cut)
+{
+	struct tree_walk details = {
+		.place = PD_AT_DETAILS, .value_size = sizeof(struct thin_device_details), .no_refs = true,
+		.root = g->details_root,
+	};
+	struct metadata_sm sm;
+	unsigned n = 0;
+	int r = generation_counts(&sv->s, g->index_block, &sm) ? 0 : -EUCLEAN;
+
+	if (!r && g->details_root)
+		r = scan_tree(&sv->s, &details);
+	for (unsigned i = 0; !r && i < sv->nr_devices; i++) {
+		struct salvage_device d = sv->devices[i];
+		bool there = !g->details_root || details.damaged;
+
+		for (uint64_t k = 0; !there && k < details.nr; k++)
+			there = details.keys[k] == d.details.dev_id;
+		if (!there)
+			continue;
+		r = cut_device(sv, &d, 0, &sm, nr_cut);
+		sv->devices[n++] = d;
+	}
+	sv->nr_devices = r ? sv->nr_devices : n;
+	tree_walk_exit(&details);
+	metadata_sm_exit(&sm);
+	return r;
+}
+
+/* Mappings below each block; UINT64_MAX: it is no device's tree, or not whole. */
+static int sum_all(struct salvage *sv, uint64_t **sums)
+{
+	uint64_t *nr = malloc(sv->s.slots.nr_blocks * sizeof(*nr));
+	int r = nr ? 0 : -ENOMEM;
+
+	*sums = nr;
+	for (uint64_t b = 0; !r && b < sv->s.slots.nr_blocks; b++) {
+		const struct slot *slot = node_at(sv, b);
+		struct mappings_sum sum = { .damaged = true };
+
+		if (slot && (!(slot->flags & SLOT_LEAF) || slot->value_size == sizeof(le64)))
+			r = mappings_peek(&sv->m, b, &sum);
+		nr[b] = sum.damaged ? UINT64_MAX : sum.nr_mappings;
+	}
+	return r;
+}
+
+/*
+ * A state of which only the details are left: a device had so many mappings, so its tree may be any that has. What all of
+ * them map alike is kept; without one nothing is known of the device.
+ */
+static int cut_by_details(struct salvage *sv, const struct thin_generation *g, unsigned *nr_cut)
+{
+	struct tree_walk details = {
+		.place = PD_AT_DETAILS, .value_size = sizeof(struct thin_device_details), .no_refs = true,
+		.root = g->details_root,
+	};
+	uint64_t *sums;
+	unsigned n = 0;
+	int r = sum_all(sv, &sums);
+
+	if (!r)
+		r = scan_tree(&sv->s, &details);
+	for (unsigned i = 0; !r && i < sv->nr_devices; i++) {
+		struct salvage_device d = sv->devices[i];
+		struct thin_device_details there;
+		uint64_t k = 0, nr_like = 0;
+
+		while (k < details.nr && details.keys[k] != d.details.dev_id)
+			k++;
+		if (k == details.nr)
+			continue;
+		memcpy(&there, details.values + k * sizeof(there), sizeof(there));
+		for (uint64_t b = 1; !r && b < sv->s.slots.nr_blocks; b++)
+			if (sums[b] == le64_get(there.mapped_blocks) && sums[b]) {
+				nr_like++;
+				r = cut_device(sv, &d, b, NULL, nr_cut);
+			}
+		if (!nr_like) {
+			d.has_root = false;
+			d.root = 0;
+		}
+		sv->devices[n++] = d;
+	}
+	sv->nr_devices = r ? sv->nr_devices : n;
+	tree_walk_exit(&details);
+	free(sums);
 	return r;
 }
 
@@ -235,6 +331,12 @@ int salvage_intersect(struct salvage *sv, const struct thin_found *found)
 
 		if (found->generations[g].chosen)
 			continue;
+		if (!other.root) {
+			r = found->generations[g].index_block ?
+				cut_by_counts(sv, &found->generations[g], &nr_cut) :
+				cut_by_details(sv, &found->generations[g], &nr_cut);
+			continue;
+		}
 		r = scan_tree(&sv->s, &other);
 		for (unsigned i = 0; !r && i < sv->nr_devices; i++) {
 			struct salvage_device d = sv->devices[i];
@@ -242,7 +344,7 @@ int salvage_intersect(struct salvage *sv, const struct thin_found *found)
 
 			if (!root)
 				continue;	/* it may have been deleted */
-			r = cut_device(sv, &d, root, &nr_cut);
+			r = cut_device(sv, &d, root, NULL, &nr_cut);
 			sv->devices[n++] = d;
 		}
 		sv->nr_devices = r ? sv->nr_devices : n;

@@ -67,11 +67,11 @@ struct salvage {
 
 /* One of the states that could be the last. */
 struct thin_generation {
-	uint64_t index_block;		/* 0: a pair of roots without one */
+	uint64_t index_block;		/* 0: roots without one */
 	uint32_t time;
 	uint64_t transaction;
 	uint64_t nr_devices, nr_mappings;
-	uint64_t mapping_root;
+	uint64_t mapping_root, details_root;	/* 0: lost */
 	bool chosen;
 };
 
@@ -91,6 +91,9 @@ struct thin_found {
  */
 int thin_find_superblock(struct pd_io *in, const struct pd_thin_repair_opts *o,
 			 const struct pd_run *run, struct thin_found *found);
+
+/* What an index block and the bitmaps it names say is in use. False if not all can be read. */
+bool generation_counts(struct scan *s, uint64_t index_block, struct metadata_sm *sm);
 
 /* intersect.c: leaves of the devices only what the other generations have too, leaf by leaf. */
 int salvage_intersect(struct salvage *sv, const struct thin_found *found);
