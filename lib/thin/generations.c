@@ -58,6 +58,7 @@ struct candidate {
 	uint64_t index_block;		/* 0: only roots */
 	bool incomplete;		/* a root, or both, are lost */
 	bool has_details;		/* so that time and transaction are known */
+	bool holes;			/* of its leaves some are lost: mapping_time may be later */
 	uint32_t time, mapping_time;
 	uint64_t transaction;
 	uint64_t nr_devices, nr_mappings;
@@ -235,6 +236,7 @@ static int agree(struct survey *v, const struct tree_walk *details, uint64_t upp
 							 le32_get(d.snapshotted_time)));
 		c->transaction = max_t(uint64_t, c->transaction, le64_get(d.transaction_id));
 		c->nr_mappings += sum.nr_mappings;
+		c->holes |= sum.damaged;
 		if (*yes)
 			look_below(v, le64_get(root), 0, c);
 	}
@@ -410,7 +412,7 @@ static int take_incomplete(struct survey *v, const struct metadata_sm *sm, const
 	uint64_t upper = 0, details = 0;
 	unsigned nr_upper = 0, nr_details = 0;
 
-	c->incomplete = true;
+	c->incomplete = c->holes = true;
 	for (uint64_t b = bits_next(tops, 0); b < tops->nr; b = bits_next(tops, b + 1)) {
 		uint32_t size = leaf_value_size(v, b);
 
@@ -573,6 +575,7 @@ static int try_uppers(struct survey *v, struct candidates *all)
 			memcpy(&root, w.values + i * sizeof(root), sizeof(root));
 			r = mappings_peek(&v->m, le64_get(root), &sum);
 			c.nr_mappings += sum.nr_mappings;
+			c.holes |= sum.damaged;
 			look_below(v, le64_get(root), 0, &c);
 		}
 		c.nr_devices = w.nr;
@@ -602,7 +605,7 @@ static bool has_mappings(const struct candidate *c)
 
 static bool has_mapping_time(const struct candidate *c, uint32_t time)
 {
-	return !has_mappings(c) || c->mapping_time == time;
+	return !has_mappings(c) || c->mapping_time == time || (c->holes && knows_times(c));
 }
 
 /* Leaves the newest, by snapshots, mappings and transactions, in this order; empty ones go if others do
@@ -655,6 +658,58 @@ static int fill_numbers(struct survey *v, struct candidate *c, struct pd_log *lo
 	c->sb.trans_id = le64_put(o->has_transaction_id ? o->transaction_id : c->transaction + 1);
 	c->sb.time = le32_put(max_t(uint32_t, c->time, c->mapping_time));
 	return 0;
+}
+
+/* Clears the bits of what the upper tree's leaf @b names. */
+static void clear_named(struct survey *v, uint64_t b, struct bits *set)
+{
+	const struct node_header *n = v->s.slots.buf;
+
+	if (pd_io_read(v->s.io, b, 1, v->s.slots.buf) || block_kind(n) != KIND_NODE || node_check(n, sizeof(le64)))
+		return;
+	for (uint32_t i = 0; i < le32_get(n->nr_entries); i++)
+		if (node_value64(n, i) < set->nr)
+			bits_clear(set, node_value64(n, i));
+}
+
+/* Devices' trees that no node that is left names, with mappings as new as there are. */
+static int find_trees(struct survey *v, uint32_t mapping_time, struct thin_found *found)
+{
+	struct child buf[INTERNAL_MAX_ENTRIES];
+	struct bits set;
+	int r = bits_init(&set, v->s.slots.nr_blocks);
+
+	for (uint64_t b = 1; !r && b < set.nr; b++)
+		if (is_node(v, b) && leaf_value_size(v, b) == sizeof(le64))
+			bits_set(&set, b);
+	for (uint64_t b = 1; !r && b < set.nr; b++) {
+		const struct slot *slot = &v->s.slots.slot[b];
+		const struct child *c;
+
+		if (!is_node(v, b) || leaf_value_size(v, b) != sizeof(le64))
+			continue;
+		if (slot->flags & SLOT_LEAF) {
+			if (!slot->refs && slot->nr && is_upper(v, b)) {
+				clear_named(v, b, &set);
+				bits_clear(&set, b);
+			}
+			continue;
+		}
+		c = slots_children(&v->s.slots, b, buf);
+		for (unsigned i = 0; c && i < slot->nr; i++)
+			if (c[i].block < set.nr)
+				bits_clear(&set, c[i].block);
+	}
+	for (uint64_t b = r ? set.nr : bits_next(&set, 0); b < set.nr && found->nr_trees < MAX_GENERATIONS;
+	     b = bits_next(&set, b + 1)) {
+		struct candidate c = { .index_block = 0 };
+
+		look_below(v, b, 0, &c);
+		if (c.mapping_time == mapping_time)
+			found->trees[found->nr_trees++] = b;
+	}
+	bits_exit(&set);
+	return r;
 }
 
 /* To begin with: complete ones, those with counts, those with more. */
@@ -723,7 +778,11 @@ static int choose(struct survey *v, struct candidates *all, const struct pd_run 
 			.details_root = le64_get(c->sb.device_details_root), .chosen = i == best,
 		};
 	}
-	found->intersect = (!v->o->has_generation || all->not_named) && all->nr > 1;
+	if (!v->o->has_generation || all->not_named)
+		r = find_trees(v, all->c[best].mapping_time, found);
+	if (r)
+		return r;
+	found->intersect = (!v->o->has_generation || all->not_named) && (all->nr > 1 || found->nr_trees);
 	return all->too_many ? -EUCLEAN : 0;
 }
 

@@ -302,6 +302,31 @@ static int cut_by_details(struct salvage *sv, const struct thin_generation *g, u
 	return r;
 }
 
+/* Are these versions of one device? */
+static bool share_a_leaf(struct salvage *sv, uint64_t a, uint64_t b)
+{
+	struct bits leaves[2] = { { .nr = 0 } }, seen[2] = { { .nr = 0 } };
+	uint64_t roots[2] = { a, b };
+	bool share = false;
+	int r = 0;
+
+	for (unsigned i = 0; i < 2 && !r; i++) {
+		r = bits_init(&leaves[i], sv->s.slots.nr_blocks);
+		if (!r)
+			r = bits_init(&seen[i], sv->s.slots.nr_blocks);
+		if (!r)
+			mark_leaves(sv, roots[i], 0, &leaves[i], &seen[i]);
+	}
+	for (uint64_t l = r ? 0 : bits_next(&leaves[0], 0); !r && !share && l < leaves[0].nr;
+	     l = bits_next(&leaves[0], l + 1))
+		share = bits_test(&leaves[1], l);
+	for (unsigned i = 0; i < 2; i++) {
+		bits_exit(&leaves[i]);
+		bits_exit(&seen[i]);
+	}
+	return share || r;		/* without memory: rather less than wrong */
+}
+
 static int read_all(struct salvage *sv)
 {
 	struct bits all;
@@ -350,6 +375,10 @@ int salvage_intersect(struct salvage *sv, const struct thin_found *found)
 		sv->nr_devices = r ? sv->nr_devices : n;
 		tree_walk_exit(&other);
 	}
+	for (unsigned t = 0; !r && t < found->nr_trees; t++)
+		for (unsigned i = 0; !r && i < sv->nr_devices; i++)
+			if (sv->devices[i].has_root && share_a_leaf(sv, sv->devices[i].root, found->trees[t]))
+				r = cut_device(sv, &sv->devices[i], found->trees[t], NULL, &nr_cut);
 	sv->sound = false;
 	for (unsigned i = 0; !r && i < sv->nr_devices; i++) {
 		struct mappings_sum sum = { .nr_mappings = 0 };

@@ -32,6 +32,7 @@ libpdata_all_la_SOURCES += \
 	thin/restore.c \
 	thin/salvage.c \
 	thin/salvage.h \
+	thin/stale.c \
 	thin/superblock.c \
 	thin/text.h \
 	thin/xml-write.c

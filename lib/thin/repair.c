@@ -12,7 +12,7 @@
 struct repair {
 	struct salvage sv;
 	struct thin_found found;
-	struct pd_io *overlay;		/* or NULL */
+	struct pd_io *overlay;
 	struct thin_view v;
 	struct thin_sb_record rec;
 	const struct pd_thin_repair_opts *o;
@@ -168,12 +168,9 @@ static int prepare(struct repair *rp, struct pd_io *in)
 
 	if (r)
 		return r;
-	if (rp->found.intersect) {
-		r = pd_io_overlay(&rp->overlay, in);
-		in = rp->overlay;
-	}
+	r = pd_io_overlay(&rp->overlay, in);
 	if (!r)
-		r = salvage_init(&rp->sv, in, rp->run, &rp->found.sb);
+		r = salvage_init(&rp->sv, rp->overlay, rp->run, &rp->found.sb);
 	if (!r)
 		r = salvage_run(&rp->sv);
 	if (!r && rp->found.intersect)

@@ -374,6 +374,7 @@ static int settle(struct salvage *sv)
 int salvage_run(struct salvage *sv)
 {
 	struct tree_walk held = { .nr = 0 };
+	bool stale = false;
 	int r;
 
 	scan_ref(&sv->s, SB_LOCATION);
@@ -404,8 +405,12 @@ int salvage_run(struct salvage *sv)
 			r = salvage_orphans(sv);
 		if (!r)
 			r = make_up_details(sv);
-		if (!r)
-			r = settle(sv);
+	}
+	if (!r && sv->data.kept.nr)
+		r = salvage_drop_stale(sv, &stale);
+	if (!r && (stale || !sv->sound)) {
+		sv->sound = false;
+		r = settle(sv);
 	}
 	tree_walk_exit(&held);
 	return r;

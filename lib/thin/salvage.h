@@ -83,6 +83,9 @@ struct thin_found {
 	bool intersect;			/* only what all generations map alike may be kept */
 	struct thin_generation generations[MAX_GENERATIONS];
 	unsigned nr_generations;
+	/* Devices' trees with the newest mappings, of no known upper tree: as much as is left of a state */
+	uint64_t trees[MAX_GENERATIONS];
+	unsigned nr_trees;
 };
 
 /*
@@ -110,5 +113,8 @@ uint64_t salvage_stored(const struct salvage *sv, uint64_t b);
 
 /* orphans.c: everything on the device is read, orphans are found and placed. */
 int salvage_orphans(struct salvage *sv);
+
+/* stale.c: drops mappings of data blocks that more mappings name than are recorded. @sv->io is an overlay. */
+int salvage_drop_stale(struct salvage *sv, bool *dropped);
 
 #endif
