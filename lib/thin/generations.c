@@ -800,31 +800,6 @@ static int try_all(struct survey *v, struct candidates *all)
 	return r ? r : try_uppers(v, all);
 }
 
-/* The bitmaps of the generation asked for are lost. Roots that agree, and that no other generation has, are its; without
- * such it is one of those that could be the last. */
-static int try_unnamed(struct survey *v, struct candidates *all, struct pd_log *log)
-{
-	unsigned n = 0;
-	int r = try_all(v, all);
-
-	all->not_named = all->nr;
-	for (unsigned i = 0; i < all->nr; i++)
-		n += !all->c[i].index_block && !all->c[i].incomplete;
-	if (!n) {
-		pd_log(log, PD_LOG_WARN, "neither bitmaps nor roots of generation %" PRIu64 " can be read",
-		       v->o->generation);
-		return r;
-	}
-	n = 0;
-	for (unsigned i = 0; i < all->nr; i++)
-		if (!all->c[i].index_block && !all->c[i].incomplete)
-			all->c[n++] = all->c[i];
-	all->nr = n;
-	pd_log(log, PD_LOG_WARN, "the bitmaps of generation %" PRIu64 " cannot be read: roots that agree and belong to no "
-	       "other generation are taken for its", v->o->generation);
-	return r;
-}
-
 static int find_generation(struct pd_io *in, const struct pd_thin_repair_opts *o,
 			   const struct pd_run *run, struct thin_found *found)
 {
@@ -838,8 +813,12 @@ static int find_generation(struct pd_io *in, const struct pd_thin_repair_opts *o
 		r = try_all(&v, all);
 	} else if (!r && o->generation < v.index_blocks.nr && bits_test(&v.index_blocks, o->generation)) {
 		r = try_index(&v, o->generation, all);
-		if (!r && !all->nr)
-			r = try_unnamed(&v, all, run->log);
+		all->not_named = !all->nr;
+		if (!r && all->not_named) {
+			pd_log(run->log, PD_LOG_WARN, "the bitmaps of generation %" PRIu64 " cannot be read: it is "
+			       "taken for one of those that could be the last", o->generation);
+			r = try_all(&v, all);
+		}
 	}
 	if (!r)
 		r = choose(&v, all, run, found);

@@ -346,6 +346,24 @@ static void note_loss(struct salvage *sv, enum pd_problem p, enum pd_place place
 	damage_add(&sv->loss, &f);
 }
 
+/* More places name a node than are recorded, and live nodes are left that no place is for: one of those places is in a stale
+ * node. Which of them nothing tells, so it goes from all. */
+static void drop_overreferenced(struct salvage *sv)
+{
+	bool left = false;
+
+	for (size_t i = 0; i < sv->nr_orphans; i++)
+		left |= !sv->orphans[i].placed;
+	for (uint64_t b = 1; left && b < sv->metadata.nr_blocks; b++) {
+		struct slot *slot = &sv->s.slots.slot[b];
+
+		if (slot->state == SLOT_OK && slot->kind == KIND_NODE && bits_test(&sv->s.reached, b) &&
+		    sv->metadata.bitmap_ok[b / ENTRIES_PER_BITMAP] && slot->refs > salvage_stored(sv, b) &&
+		    bits_test(&sv->m.counted, b))
+			slot->state = SLOT_CSUM;
+	}
+}
+
 /* Folds once more what the edits made of it, and says what is lost. */
 static int settle(struct salvage *sv)
 {
@@ -405,6 +423,8 @@ int salvage_run(struct salvage *sv)
 			r = salvage_orphans(sv);
 		if (!r)
 			r = make_up_details(sv);
+		if (!r)
+			drop_overreferenced(sv);
 	}
 	if (!r && sv->data.kept.nr)
 		r = salvage_drop_stale(sv, &stale);
