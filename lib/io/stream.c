@@ -198,7 +198,9 @@ static void work(void *ctx, unsigned worker)
 {
 	struct stream *s = ctx;
 	struct pieces p = { .io = s->io, .nr = s->io->depth > 1 ? MAX_PIECES : 1 };
-	uint32_t chunk = (uint32_t)min_t(uint64_t, s->chunk, s->set->nr);
+	/* no piece of so few blocks is longer */
+	uint64_t longest = min_t(uint64_t, s->set->nr, s->nr_blocks * (MAX_GAP + 1));
+	uint32_t chunk = (uint32_t)min_t(uint64_t, s->chunk, longest);
 	uint8_t *buf = pd_io_buffer(p.nr * chunk);
 	int r = -ENOMEM;
 

@@ -386,6 +386,15 @@ int main(int argc, char **argv)
 		/* a few cases say little of the mean */
 		failed += kept < bar[c] - (nr < 1000 ? 0.1 : 0) || s->wrong || s->unsound;
 	}
+	for (unsigned i = 0; i < nr_pools; i++) {
+		free(pools[i].now.data);
+		free(pools[i].old.data);
+		free(pools[i].maps.m);
+		free(pools[i].used);
+	}
+	free(pools);
+	free(damaged.data);
+	free(result.data);
 	printf("%u passed, %u failed, 0 skipped\n", NR_CLASSES - failed, failed);
 	return failed != 0;
 }
