@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 #define container_of(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
@@ -17,6 +18,11 @@
 static inline uint64_t ceil_div(uint64_t a, uint64_t b)
 {
 	return a / b + (a % b != 0);
+}
+
+static inline bool all_zero(const uint8_t *p, size_t len)
+{
+	return !len || (!*p && !memcmp(p, p + 1, len - 1));
 }
 
 #endif

@@ -250,7 +250,7 @@ static int check_dirty(struct check *c)
 		return 0;
 	}
 	r = check_array(c, cache_dirty_bitset(&c->sb), look_at_dirty);
-	if (!r && c->nr_unused_dirty && cache_is_clean(&c->sb)) {
+	if (!r && c->nr_unused_dirty && cache_is_clean(&c->sb) && !c->mappings.damaged) {
 		struct pd_finding f = {
 			.problem = PD_PR_CACHE_UNUSED_DIRTY, .place = PD_AT_DIRTY, .block = PD_NO_BLOCK,
 			.has_numbers = true, .got = c->nr_unused_dirty,

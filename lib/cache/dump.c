@@ -214,6 +214,16 @@ static int emit_hints(struct cache_view *v, struct cache_emitter *e, void *buf)
 	return r ? r : e->hints_end(e);
 }
 
+/* As text can hold it. */
+static bool is_printable(const uint8_t *name, size_t len)
+{
+	for (size_t i = 0; i < len && name[i]; i++)
+		if (name[i] < ' ' || name[i] > '~')
+			return false;
+	return true;
+}
+
+/* A name without an end is no policy's, and only hints of 4 bytes are ever read: repair leaves out what cannot be. */
 struct cache_sb_record cache_view_superblock(const struct cache_view *v)
 {
 	struct cache_sb_record sb = {
@@ -222,7 +232,11 @@ struct cache_sb_record cache_view_superblock(const struct cache_view *v)
 		.hint_width = le32_get(v->sb.policy_hint_size),
 	};
 
-	memcpy(sb.policy, v->sb.policy_name, sizeof(v->sb.policy_name));
+	if (v->repair && sb.hint_width != sizeof(le32))
+		sb.hint_width = 0;
+	if (is_printable(v->sb.policy_name, sizeof(v->sb.policy_name)) &&
+	    (!v->repair || memchr(v->sb.policy_name, 0, sizeof(v->sb.policy_name))))
+		memcpy(sb.policy, v->sb.policy_name, sizeof(v->sb.policy_name));
 	return sb;
 }
 

@@ -5,33 +5,35 @@
 #include <pdata/err.h>
 #include "cache/superblock.h"
 
-static int judge(const struct cache_superblock *sb, const void *block, struct pd_log *log)
+static enum pd_problem judge(const struct cache_superblock *sb, const void *block)
 {
-	if (block_kind(block) != KIND_CACHE_SB) {
-		pd_log(log, PD_LOG_ERR, "bad checksum in superblock");
-		return -EUCLEAN;
-	}
-	if (le64_get(sb->blocknr) || le64_get(sb->magic) != CACHE_MAGIC) {
-		pd_log(log, PD_LOG_ERR, "the superblock's magic number or own block number is wrong");
-		return -EUCLEAN;
-	}
-	if (le32_get(sb->version) != 1 && le32_get(sb->version) != 2) {
-		pd_log(log, PD_LOG_ERR, "metadata version %" PRIu32 " is not known", le32_get(sb->version));
-		return -EUCLEAN;
-	}
-	return 0;
+	if (block_kind(block) != KIND_CACHE_SB)
+		return PD_PR_SB_CSUM;
+	if (le64_get(sb->blocknr) != SB_LOCATION)
+		return PD_PR_SB_LOCATION;
+	if (le64_get(sb->magic) != CACHE_MAGIC)
+		return PD_PR_SB_MAGIC;
+	if (le32_get(sb->version) != 1 && le32_get(sb->version) != 2)
+		return PD_PR_SB_VERSION;
+	return PD_PR_NONE;
 }
 
 int cache_sb_read(struct pd_io *io, struct pd_log *log, struct cache_superblock *sb)
 {
 	void *buf = pd_io_buffer(1);
+	enum pd_problem p = PD_PR_NONE;
 	int r = buf ? pd_io_read(io, SB_LOCATION, 1, buf) : -ENOMEM;
 
 	if (r) {
 		pd_log(log, PD_LOG_ERR, "%s: reading block 0: %s", pd_io_name(io), pd_strerror(r));
 	} else {
 		memcpy(sb, buf, sizeof(*sb));
-		r = judge(sb, buf, log);
+		p = judge(sb, buf);
+	}
+	if (p) {
+		pd_log(log, PD_LOG_ERR, "%s%s [%s]", pd_problem_row(p)->text, all_zero(buf, PD_BLOCK_SIZE) ?
+		       ": it is empty; was this ever formatted?" : "", pd_problem_row(p)->name);
+		r = -EUCLEAN;
 	}
 	free(buf);
 	return r;

@@ -23,11 +23,6 @@ static void found(struct check *c, enum pd_problem p)
 	damage_add(&c->damage, &f);
 }
 
-static bool all_zero(const uint8_t *p, size_t len)
-{
-	return !*p && !memcmp(p, p + 1, len - 1);
-}
-
 static int check_superblock(struct check *c)
 {
 	enum pd_problem why;

@@ -6,11 +6,6 @@
 #include <pdata/problems.h>
 #include "thin/dump.h"
 
-static bool all_zero(const uint8_t *p, size_t len)
-{
-	return !len || (!*p && !memcmp(p, p + 1, len - 1));
-}
-
 static int judge(const void *buf, uint64_t block, const char *what, struct pd_log *log)
 {
 	const struct thin_superblock *sb = buf;

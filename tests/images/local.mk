@@ -1,3 +1,3 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 TESTS += images/run
-EXTRA_DIST += images/README images/run images/pools images/cases
+EXTRA_DIST += images/README images/run images/rows-without images/pools images/cases
