@@ -125,7 +125,8 @@ struct repair_args {
 static const struct opt repair_opts[] = {
 	OPT_STR('i', "input", "FILE", repair_args, input, OPT_REQUIRED,
 		"Damaged metadata device or file; only read"),
-	OPT_STR('o', "output", "FILE", repair_args, output, 0, "Metadata device or file to overwrite"),
+	OPT_STR_UNLESS('o', "output", "FILE", repair_args, output, "Metadata device or file to overwrite",
+		       "dry-run"),
 	OPT_U32(0, "block-size", "SECTORS", repair_args, block_size, has_block_size,
 		"Size of a cache block, if the superblock is lost"),
 	OPT_U32(0, "nr-cache-blocks", "N", repair_args, nr_cache_blocks, has_nr_cache_blocks,
@@ -152,11 +153,6 @@ static int repair_run(struct frame *f, void *v)
 		return usage_error(f, "--block-size and --nr-cache-blocks belong together");
 	if (a->has_block_size && (!a->block_size || !a->nr_cache_blocks))
 		return usage_error(f, "--block-size and --nr-cache-blocks cannot be 0");
-	if (!a->output && !a->dry_run) {
-		fprintf(stderr, "error: the following required arguments were not provided:\n"
-			"  --output <FILE>\n");
-		return EXIT_USAGE;
-	}
 	r = open_input(f, a->input, 0, &in);
 	if (r)
 		return r;

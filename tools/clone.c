@@ -188,7 +188,8 @@ struct repair_args {
 static const struct opt repair_opts[] = {
 	OPT_STR('i', "input", "FILE", repair_args, input, OPT_REQUIRED,
 		"Damaged metadata device or file; only read"),
-	OPT_STR('o', "output", "FILE", repair_args, output, 0, "Metadata device or file to overwrite"),
+	OPT_STR_UNLESS('o', "output", "FILE", repair_args, output, "Metadata device or file to overwrite",
+		       "dry-run"),
 	OPT_STR(0, "unreadable", "hydrated|unhydrated", repair_args, unreadable, 0,
 		"What regions are taken for whose bits are lost; without it they make the repair fail"),
 	OPT_U64(0, "region-size", "SECTORS", repair_args, region_size, has_region_size,
@@ -217,11 +218,6 @@ static int repair_run(struct frame *f, void *v)
 		return bad_word(f, a->unreadable);
 	if (a->has_region_size != a->has_target_size)
 		return usage_error(f, "--region-size and --target-size belong together");
-	if (!a->output && !a->dry_run) {
-		fprintf(stderr, "error: the following required arguments were not provided:\n"
-			"  --output <FILE>\n");
-		return EXIT_USAGE;
-	}
 	r = open_input(f, a->input, 0, &in);
 	if (r)
 		return r;

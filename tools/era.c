@@ -122,7 +122,7 @@ struct invalidate_args {
 	const char *input, *output;
 	uint32_t since;
 	uint64_t snap_block;
-	bool has_since, snap, has_snap_block;
+	bool snap, has_snap_block;
 };
 
 static int snap_option(void *v, const char *value)
@@ -143,8 +143,9 @@ static int snap_option(void *v, const char *value)
 }
 
 static const struct opt invalidate_opts[] = {
-	OPT_U32(0, "written-since", "ERA", invalidate_args, since, has_since,
-		"List blocks written in this era or later"),
+	{ .kind = OPT_KIND_U32, .name = "written-since", .metavar = "ERA", .flags = OPT_REQUIRED,
+	  .offset = OPT_TYPE_CHECK(invalidate_args, since, uint32_t),
+	  .help = "List blocks written in this era or later" },
 	{ .kind = OPT_KIND_CALL, .name = "metadata-snapshot", .alias = "metadata-snap", .metavar = "BLOCKNR",
 	  .flags = OPT_OPTIONAL_VALUE, .call = snap_option,
 	  .help = "Read the metadata snapshot, which may be that of a running device" },
@@ -175,11 +176,6 @@ static int invalidate_run(struct frame *f, void *v)
 {
 	const struct invalidate_args *a = v;
 
-	if (!a->has_since) {
-		fprintf(stderr, "error: the following required arguments were not provided:\n"
-			"  --written-since <ERA>\n");
-		return EXIT_USAGE;
-	}
 	return to_text(f, a->input, a->output, a->snap ? PD_IO_SHARED : 0, invalidate_work, a);
 }
 
@@ -249,7 +245,8 @@ struct repair_args {
 static const struct opt repair_opts[] = {
 	OPT_STR('i', "input", "FILE", repair_args, input, OPT_REQUIRED,
 		"Damaged metadata device or file; only read"),
-	OPT_STR('o', "output", "FILE", repair_args, output, 0, "Metadata device or file to overwrite"),
+	OPT_STR_UNLESS('o', "output", "FILE", repair_args, output, "Metadata device or file to overwrite",
+		       "dry-run"),
 	OPT_FLAG(0, "dry-run", repair_args, dry_run, "Write nothing; print what would be saved"),
 	OPT_FLAG(0, "strict", repair_args, strict, "Fail if anything is lost"),
 	OPT_STR(0, "report", "FILE", repair_args, report, 0, "Write what is lost to FILE, as JSON"),
@@ -265,11 +262,6 @@ static int repair_run(struct frame *f, void *v)
 	struct pd_io *in, *out = NULL;
 	int r;
 
-	if (!a->output && !a->dry_run) {
-		fprintf(stderr, "error: the following required arguments were not provided:\n"
-			"  --output <FILE>\n");
-		return EXIT_USAGE;
-	}
 	r = open_input(f, a->input, 0, &in);
 	if (r)
 		return r;

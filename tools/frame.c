@@ -129,7 +129,7 @@ static bool looks_like_xml(const char *p, size_t len)
 	return i < len && p[i] == '<';
 }
 
-static unsigned stacked(void)
+unsigned engine_flags(void)
 {
 	return developer_program ? PD_IO_STACKED : 0;
 }
@@ -142,7 +142,7 @@ int open_input(struct frame *f, const char *path, unsigned flags, struct pd_io *
 	*io = NULL;
 	if (r)
 		return r;
-	if (pd_io_open(io, path, flags | stacked(), f->io_engine, &f->log))
+	if (pd_io_open(io, path, flags | engine_flags(), f->io_engine, &f->log))
 		return EXIT_BAD;
 	if (!pd_io_nr_blocks(*io)) {
 		r = fail(f, "Metadata device/file too small.  Is this binary metadata?");
@@ -173,7 +173,7 @@ int open_output(struct frame *f, const char *path, const char *input, struct pd_
 		return r;
 	if (input && pd_io_same(path, input))
 		return usage_error(f, "input and output are the same: %s", path);
-	if (pd_io_open(io, path, PD_IO_WRITE | stacked(), f->io_engine, &f->log))
+	if (pd_io_open(io, path, PD_IO_WRITE | engine_flags(), f->io_engine, &f->log))
 		return EXIT_BAD;
 	if (pd_io_nr_blocks(*io) >= MIN_OUTPUT_BLOCKS)
 		return 0;

@@ -44,6 +44,7 @@ struct opt {
 	size_t offset;			/* of the member in the args struct */
 	size_t given_offset;		/* of a bool that says it was given, or 0 */
 	unsigned flags;
+	const char *unless[2];		/* with OPT_REQUIRED: long names of options that make it needless */
 	const char *help;		/* one sentence, no full stop */
 	int (*call)(void *args, const char *value);
 };
@@ -52,6 +53,9 @@ struct opt {
 	(offsetof(struct args, member) + 0 * sizeof(_Generic(&((struct args *)0)->member, type *: 0)))
 #define OPT_FLAG(s, l, args, member, text) \
 	{ .kind = OPT_KIND_FLAG, .short_name = s, .name = l, \
+	  .offset = OPT_TYPE_CHECK(args, member, bool), .help = text }
+#define OPT_FLAG_ALIAS(s, l, other, args, member, text) \
+	{ .kind = OPT_KIND_FLAG, .short_name = s, .name = l, .alias = other, \
 	  .offset = OPT_TYPE_CHECK(args, member, bool), .help = text }
 #define OPT_U32(s, l, meta, args, member, given, text) \
 	{ .kind = OPT_KIND_U32, .short_name = s, .name = l, .metavar = meta, \
@@ -64,6 +68,9 @@ struct opt {
 #define OPT_STR(s, l, meta, args, member, fl, text) \
 	{ .kind = OPT_KIND_STR, .short_name = s, .name = l, .metavar = meta, .flags = fl, \
 	  .offset = OPT_TYPE_CHECK(args, member, const char *), .help = text }
+#define OPT_STR_UNLESS(s, l, meta, args, member, text, ...) \
+	{ .kind = OPT_KIND_STR, .short_name = s, .name = l, .metavar = meta, .flags = OPT_REQUIRED, \
+	  .unless = { __VA_ARGS__ }, .offset = OPT_TYPE_CHECK(args, member, const char *), .help = text }
 #define OPT_ARG(l, args, member, fl, text) \
 	{ .kind = OPT_KIND_ARG, .name = l, .flags = fl, \
 	  .offset = OPT_TYPE_CHECK(args, member, const char *), .help = text }
@@ -160,5 +167,6 @@ int frame_main(const struct command *cmd, int argc, char **argv);
 
 /* In the program for developers: more engines, more commands. */
 extern const bool developer_program;
+unsigned engine_flags(void);	/* of enum pd_io_flags: which names --io-engine may have */
 
 #endif

@@ -99,7 +99,7 @@ static int take_common(struct parser *p, const struct opt *o, const char *value)
 		f->run.nr_threads = (unsigned)n;
 		return 0;
 	case C_ENGINE:
-		if (strcmp(value, "sync") && strcmp(value, "spindle") && strcmp(value, "async"))
+		if (!pd_io_has_engine(value, engine_flags()))
 			return usage_error(f, "invalid value '%s' for '--io-engine': it is one of "
 					   "sync, spindle and async", value);
 		f->io_engine = value;
@@ -148,10 +148,13 @@ static bool begins(const char *name, const char *typed, size_t len)
 	return name && !strncmp(name, typed, len);
 }
 
-/* The row a long option names, whole or shortened; -1 none, -2 several. */
+/*
+ * The row a long option names, whole or shortened; -1 none, -2 several. What --help does not show
+ * makes no abbreviation ambiguous.
+ */
 static int find_long(const struct parser *p, const char *typed, size_t len)
 {
-	int found = -1;
+	int found = -1, hidden = -1;
 
 	for (unsigned i = 0; i < p->nr; i++) {
 		const struct opt *o = p->rows[i];
@@ -161,10 +164,13 @@ static int find_long(const struct parser *p, const char *typed, size_t len)
 		if ((begins(o->name, typed, len) && !o->name[len]) ||
 		    (begins(o->alias, typed, len) && !o->alias[len]))
 			return (int)i;
-		if (len && (begins(o->name, typed, len) || begins(o->alias, typed, len)))
-			found = found == -1 ? (int)i : -2;
+		if (len && (begins(o->name, typed, len) || begins(o->alias, typed, len))) {
+			int *first = o->flags & OPT_HIDDEN ? &hidden : &found;
+
+			*first = *first == -1 ? (int)i : -2;
+		}
 	}
-	return found;
+	return found == -1 ? hidden : found;
 }
 
 static int long_option(struct parser *p, const char *word, char ***next)
@@ -274,21 +280,38 @@ static void print_name(FILE *out, const struct opt *o)
 		fprintf(out, "--%s", o->name);
 }
 
+static bool given(const struct parser *p, const char *name)
+{
+	for (unsigned i = 0; i < p->nr; i++)
+		if (!strcmp(p->rows[i]->name, name))
+			return p->given[i];
+	return false;
+}
+
+static bool needed(const struct parser *p, const struct opt *o)
+{
+	for (unsigned i = 0; i < sizeof(o->unless) / sizeof(o->unless[0]); i++)
+		if (o->unless[i] && given(p, o->unless[i]))
+			return false;
+	return o->flags & OPT_REQUIRED;
+}
+
 static int required(struct parser *p)
 {
 	bool missing = false;
 
+	/* Older test suites look for this line. */
+	for (unsigned i = 0; i < p->nr; i++)
+		if (!p->given[i] && needed(p, p->rows[i]) &&
+		    (p->rows[i]->kind == OPT_KIND_ARG || !strcmp(p->rows[i]->name, "input")))
+			fprintf(stderr, "No input file provided.\n");
 	for (unsigned i = 0; i < p->nr; i++) {
 		const struct opt *o = p->rows[i];
 
-		if (!(o->flags & OPT_REQUIRED) || p->given[i])
+		if (p->given[i] || !needed(p, o))
 			continue;
-		if (!missing) {
-			/* Older test suites look for this line. */
-			if (o->kind == OPT_KIND_ARG || !strcmp(o->name, "input"))
-				fprintf(stderr, "No input file provided.\n");
+		if (!missing)
 			fprintf(stderr, "error: the following required arguments were not provided:\n");
-		}
 		missing = true;
 		fputs("  ", stderr);
 		print_name(stderr, o);
@@ -297,14 +320,6 @@ static int required(struct parser *p)
 	if (missing)
 		fprintf(stderr, "\nFor more, try '%s --help'.\n", p->f->cmd->name);
 	return missing ? EXIT_USAGE : 0;
-}
-
-static bool given(const struct parser *p, const char *name)
-{
-	for (unsigned i = 0; i < p->nr; i++)
-		if (!strcmp(p->rows[i]->name, name))
-			return p->given[i];
-	return false;
 }
 
 static int conflicts(struct parser *p)
@@ -369,7 +384,8 @@ static int help(const struct command *cmd)
 	collect(&p, cmd);
 	printf("%s\n\nUsage: %s [OPTION]...", cmd->about, cmd->name);
 	for (unsigned i = 0; i < p.nr; i++)
-		if (p.rows[i]->kind != OPT_KIND_ARG && p.rows[i]->flags & OPT_REQUIRED) {
+		if (p.rows[i]->kind != OPT_KIND_ARG && p.rows[i]->flags & OPT_REQUIRED &&
+		    !p.rows[i]->unless[0]) {
 			putchar(' ');
 			print_name(stdout, p.rows[i]);
 		}

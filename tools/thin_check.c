@@ -13,8 +13,8 @@ struct args {
 };
 
 static const struct opt opts[] = {
-	OPT_FLAG('m', "metadata-snap", args, metadata_snap,
-		 "Check the metadata snapshot alone, as one can on a live pool"),
+	OPT_FLAG_ALIAS('m', "metadata-snap", "metadata-snapshot", args, metadata_snap,
+		       "Check the metadata snapshot alone, as one can on a live pool"),
 	OPT_FLAG(0, "super-block-only", args, super_block_only, "Check the superblock alone"),
 	OPT_FLAG(0, "skip-mappings", args, skip_mappings,
 		 "Check superblock, device details and which devices there are"),

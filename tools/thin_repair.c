@@ -14,8 +14,10 @@ struct args {
 };
 
 static const struct opt opts[] = {
-	OPT_STR('i', "input", "FILE", args, input, 0, "Damaged metadata device or file; only read"),
-	OPT_STR('o', "output", "FILE", args, output, 0, "Metadata device or file to overwrite"),
+	OPT_STR_UNLESS('i', "input", "FILE", args, input, "Damaged metadata device or file; only read",
+		       "in-place"),
+	OPT_STR_UNLESS('o', "output", "FILE", args, output, "Metadata device or file to overwrite",
+		       "in-place", "dry-run"),
 	OPT_U64(0, "transaction-id", "N", args, transaction_id, has_transaction_id,
 		"Transaction id to write instead of what is found"),
 	OPT_U32(0, "data-block-size", "SECTORS", args, data_block_size, has_data_block_size,
@@ -32,14 +34,14 @@ static const struct opt opts[] = {
 	OPT_END
 };
 
-static int in_place(struct frame *f, const struct args *a)
+static int in_place(struct frame *f)
 {
 	struct pd_thin_in_place_opts o = { .size = sizeof(o) };
 	struct pd_io *io;
 	int r;
 
-	if (a->input || a->output || f->nr_operands != 1)
-		return usage_error(f, "--in-place takes the device as its operand, and neither -i nor -o");
+	if (f->nr_operands != 1)
+		return usage_error(f, "--in-place takes the device as its operand");
 	r = open_input(f, f->operands[0], PD_IO_WRITE, &io);
 	if (r)
 		return r;
@@ -49,7 +51,6 @@ static int in_place(struct frame *f, const struct args *a)
 	pd_io_close(io);
 	return r;
 }
-
 
 static void print_result(const struct pd_thin_repair_result *res)
 {
@@ -82,13 +83,7 @@ static int run(struct frame *f, void *v)
 	int r;
 
 	if (a->in_place)
-		return in_place(f, a);
-	if (!a->input || (!a->output && !a->dry_run)) {
-		fprintf(stderr, "%serror: the following required arguments were not provided:\n%s%s",
-			a->input ? "" : "No input file provided.\n", a->input ? "" : "  --input <FILE>\n",
-			a->output || a->dry_run ? "" : "  --output <FILE>\n");
-		return EXIT_USAGE;
-	}
+		return in_place(f);
 	r = open_input(f, a->input, 0, &in);
 	if (!r && !a->dry_run)
 		r = open_output(f, a->output, a->input, &out);
@@ -124,7 +119,7 @@ const struct command thin_repair_cmd = {
 	.about = "Saves what can be saved of damaged thin pool metadata",
 	.opts = opts,
 	.conflicts = {
-		{ "in-place", "dry-run" }, { "in-place", "report" }, { "in-place", "generation" },
+		{ "in-place", "input" }, { "in-place", "output" }, { "in-place", "dry-run" }, { "in-place", "report" }, { "in-place", "generation" },
 		{ "in-place", "transaction-id" }, { "in-place", "data-block-size" },
 		{ "in-place", "nr-data-blocks" },
 	},

@@ -16,10 +16,6 @@ static int open_plain(struct pd_io **io, const char *path, unsigned flags, const
 	struct io_file *file;
 	int r;
 
-	if (!async && strcmp(engine, "sync") && strcmp(engine, "spindle")) {
-		pd_log(log, PD_LOG_ERR, "there is no I/O engine '%s'", engine);
-		return -EINVAL;
-	}
 	r = io_file_open(&file, path, flags, log);
 	if (r)
 		return r;
@@ -36,32 +32,63 @@ static const char *const fault_names[] = {
 	[PD_FAULT_FLUSH] = "fault-flush-", [PD_FAULT_ANY] = "fault-any-",
 };
 
+/* The fault that a wrapper's name asks for, and the number in it; -1 if it is not of that form. */
+static int fault_of(const char *name, size_t len, const char **number)
+{
+	for (unsigned i = 0; i < ARRAY_SIZE(fault_names); i++) {
+		size_t n = strlen(fault_names[i]);
+
+		*number = name + n;
+		if (len > n && !strncmp(name, fault_names[i], n) &&
+		    strspn(*number, "0123456789") == len - n)
+			return (int)i;
+	}
+	return -1;
+}
+
+static bool is_called(const char *name, size_t len, const char *word)
+{
+	return len == strlen(word) && !strncmp(name, word, len);
+}
+
 /* Puts the wrapper called @name in front of @io: trace, ram (a copy, thrown away) or fault-WHAT-N. */
 static int stack(struct pd_io **io, const char *name, size_t len)
 {
 	struct pd_io *top = NULL;
-	int r = -EINVAL;
+	const char *number;
+	int r;
 
-	if (len == strlen("trace") && !strncmp(name, "trace", len)) {
+	if (is_called(name, len, "trace")) {
 		r = pd_io_trace(&top, *io, stderr);
-	} else if (len == strlen("ram") && !strncmp(name, "ram", len)) {
+	} else if (is_called(name, len, "ram")) {
 		r = io_ram_copy(&top, *io);
 		if (!r)
 			pd_io_close(*io);
-	}
-	for (unsigned i = 0; !top && i < ARRAY_SIZE(fault_names); i++) {
-		size_t n = strlen(fault_names[i]);
+	} else {
+		int fault = fault_of(name, len, &number);
 
-		if (len <= n || strncmp(name, fault_names[i], n) ||
-		    strspn(name + n, "0123456789") != len - n)
-			continue;
 		r = pd_io_fault(&top, *io);
 		if (!r)
-			pd_fault_arm(top, (enum pd_fault)i, strtoull(name + n, NULL, 10));
+			pd_fault_arm(top, (enum pd_fault)fault, strtoull(number, NULL, 10));
 	}
 	if (!r)
 		*io = top;
 	return r;
+}
+
+bool pd_io_has_engine(const char *engine, unsigned flags)
+{
+	const char *number, *colon;
+
+	for (; (colon = strchr(engine, ':')); engine = colon + 1) {
+		size_t len = (size_t)(colon - engine);
+
+		if (!(flags & PD_IO_STACKED) ||
+		    (!is_called(engine, len, "trace") && !is_called(engine, len, "ram") &&
+		     fault_of(engine, len, &number) < 0))
+			return false;
+	}
+	return !strcmp(engine, "sync") || !strcmp(engine, "spindle") || !strcmp(engine, "async");
 }
 
 int pd_io_open(struct pd_io **io, const char *path, unsigned flags, const char *engine,
@@ -71,7 +98,7 @@ int pd_io_open(struct pd_io **io, const char *path, unsigned flags, const char *
 	int r;
 
 	*io = NULL;
-	if (plain && !(flags & PD_IO_STACKED)) {
+	if (engine && !pd_io_has_engine(engine, flags)) {
 		pd_log(log, PD_LOG_ERR, "there is no I/O engine '%s'", engine);
 		return -EINVAL;
 	}

@@ -44,6 +44,9 @@ enum pd_io_flags {
 int pd_io_open(struct pd_io **io, const char *path, unsigned flags, const char *engine,
 	       struct pd_log *log);
 
+/** pd_io_has_engine() - would pd_io_open() take @engine with these @flags? */
+bool pd_io_has_engine(const char *engine, unsigned flags);
+
 /** pd_io_open_ram() - @nr_blocks zeroed blocks in memory, committed as they are touched. */
 int pd_io_open_ram(struct pd_io **io, uint64_t nr_blocks);
 
