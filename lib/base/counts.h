@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Reference counts of many blocks: exact at any height, shared by threads, half a byte each
- * for most, and there only for the groups of blocks that somebody asked for.
+ * Reference counts of many blocks: exact at any height, shared by threads without locks, and there
+ * only for the groups of blocks that somebody asked for.
  *
- * A count is its low nibble, eights in a high nibble that is touched only where it is needed, and
- * the rest in a table. When a low nibble has reached 8, eight of it move up behind a lock; as no
- * more than COUNTS_MAX_THREADS can be on their way to the lock, it never wraps. Memory that
- * is not touched is cheap, memory that is touched for the first time is not: hence nibbles.
+ * The numbers stand upright: plane k holds bit k of every block's count, 64 blocks a word. One more
+ * for a set of blocks in one word is an exclusive or with plane 0; bits that fall from 1 to 0 carry
+ * into plane 1, and so on. Each exclusive or hands its own carry on, so the sum is right whatever
+ * order threads come in. Most blocks are counted once, so most of the work is in one bit a block,
+ * which stays in the processor's cache where a byte a block would not.
  */
 #ifndef PD_BASE_COUNTS_H
 #define PD_BASE_COUNTS_H
@@ -18,102 +19,90 @@
 #include "base/bits.h"
 
 #define COUNTS_GROUP 16320u	/* blocks a group: those of one space map bitmap */
-#define COUNTS_PER_WORD 16u
-#define COUNTS_MAX_THREADS 8u
-#define COUNTS_MARK 15u		/* no low nibble stays so high: a mark of the owner's */
+#define COUNTS_PER_WORD 64u
+#define COUNTS_NR_PLANES 32u	/* a space map's counts have 32 bits */
+#define COUNTS_NOWHERE SIZE_MAX
 
 struct counts {
 	uint64_t nr;		/* blocks */
-	uint32_t *group;	/* 1 + place in groups; 0: not kept */
-	uint64_t *low;
-	uint64_t *high;
-	size_t plane_len;		/* bytes */
+	uint32_t *group;	/* 1 + place of each group, 0: not kept; NULL: all are, in their order */
 	uint64_t nr_groups;
-	pthread_mutex_t lock;	/* high and the table */
-	bool any_high;		/* something stands in high */
-	struct counts_rest *rest;
-	size_t nr_rest, max_rest;
-	bool lost;		/* no memory for the table: some count is too low */
+	size_t nr_words;	/* a plane */
+	uint64_t *plane[COUNTS_NR_PLANES];	/* made when something carries into them */
+	uint64_t *marks;	/* one bit a block, the owner's; made at the first */
+	pthread_mutex_t lock;	/* making planes */
+	bool lost;		/* no memory for a plane, or 2^32 and more: some count is too low */
 };
 
 /*
  * counts_init() - counts of blocks 0 to @nr - 1, all 0.
  * @kept: one bit a group: is it to be kept? NULL keeps all. Blocks of others are not counted.
- * Memory: half a byte a block kept and touched, a byte where counts of 8 and more are; 4 bytes a
- *         group that is kept. 0 or -ENOMEM.
+ * Memory: a bit a block kept for each binary digit that some count nearby has, where it is touched;
+ *         4 bytes a group unless all are kept. 0 or -ENOMEM.
  */
 int counts_init(struct counts *c, uint64_t nr, const struct bits *kept);
 void counts_exit(struct counts *c);
 
-/*
- * counts_populate() - have the memory of all counts made now, by @nr_threads threads.
- * Threads that count at random meet in the same new pages, and each clears one for nothing.
- */
-void counts_populate(struct counts *c, unsigned nr_threads);
-
-/* The word that block @i (below nr) is counted in, NULL if it is not kept. Blocks that differ in the
- * last four bits alone share it. */
-static inline uint64_t *counts_word(const struct counts *c, uint64_t i)
+/* The word of every plane that block @i (below nr) is counted in, COUNTS_NOWHERE if it is not kept.
+ * Blocks that differ in the last six bits alone share it. */
+static inline size_t counts_word(const struct counts *c, uint64_t i)
 {
-	uint32_t place = c->group[i / COUNTS_GROUP];
+	uint32_t place;
 
-	return place ? c->low + ((uint64_t)(place - 1) * COUNTS_GROUP + i % COUNTS_GROUP) /
-		       COUNTS_PER_WORD : NULL;
+	if (!c->group)
+		return (size_t)(i / COUNTS_PER_WORD);
+	place = c->group[i / COUNTS_GROUP];
+	return place ? (size_t)(((uint64_t)(place - 1) * COUNTS_GROUP + i % COUNTS_GROUP) / COUNTS_PER_WORD) :
+		       COUNTS_NOWHERE;
 }
 
-/* Behind counts_inc_run(): some nibble stands high. */
-void counts_spill(struct counts *c, uint64_t i, unsigned nr);
-
-/* One more for each of @nr blocks from @i on, all in @word; from any of COUNTS_MAX_THREADS threads. */
-static inline void counts_inc_run(struct counts *c, uint64_t i, uint64_t *word, unsigned nr)
+static inline uint64_t counts_bit(uint64_t i)
 {
-	uint64_t ones = (0x1111111111111111ull >> 4 * (COUNTS_PER_WORD - nr)) <<
-			4 * (i % COUNTS_PER_WORD);
-	uint64_t old = __atomic_fetch_add(word, ones, __ATOMIC_RELAXED);
-
-	/* 7 and more before this one */
-	if (__builtin_expect(((old & 0x7777777777777777ull) + ones) & 0x8888888888888888ull, 0) ||
-	    __builtin_expect(old & 0x8888888888888888ull, 0))
-		counts_spill(c, i, nr);
+	return 1ull << i % COUNTS_PER_WORD;
 }
 
-/* One thread alone from here on. */
-void counts_dec(struct counts *c, uint64_t i);
+/* Behind counts_inc(): what carries into plane 1. */
+void counts_carry(struct counts *c, size_t word, uint64_t carry);
+
+/* One more for each block whose bit is set in @blocks, all in @word; from any thread. */
+static inline void counts_inc(struct counts *c, size_t word, uint64_t blocks)
+{
+	uint64_t carry = __atomic_fetch_xor(&c->plane[0][word], blocks, __ATOMIC_RELAXED) & blocks;
+
+	if (carry)
+		counts_carry(c, word, carry);
+}
+
+/* The same for one block, kept or not, while one thread alone is here. */
 static inline void counts_inc_alone(struct counts *c, uint64_t i)
 {
-	uint64_t *word = counts_word(c, i);
+	size_t word = counts_word(c, i);
 
-	if (!word)
+	if (word == COUNTS_NOWHERE)
 		return;
-	*word += 1ull << 4 * (i % COUNTS_PER_WORD);
-	if (*word >> 4 * (i % COUNTS_PER_WORD) & 8)
-		counts_spill(c, i, 1);
+	c->plane[0][word] ^= counts_bit(i);
+	if (!(c->plane[0][word] & counts_bit(i)))
+		counts_carry(c, word, counts_bit(i));
 }
+
+/* One less; one thread alone. A count of 0 stays 0. */
+void counts_dec(struct counts *c, uint64_t i);
 
 /* 0 if not kept. */
 uint64_t counts_get(const struct counts *c, uint64_t i);
 
-/* The count is not needed any more: put a mark in its place. */
-static inline void counts_mark(struct counts *c, uint64_t i)
-{
-	uint64_t *word = counts_word(c, i);
-
-	__atomic_fetch_or(word, (uint64_t)COUNTS_MARK << 4 * (i % COUNTS_PER_WORD), __ATOMIC_RELAXED);
-}
-
-static inline bool counts_marked(const struct counts *c, uint64_t i)
-{
-	return (*counts_word(c, i) >> 4 * (i % COUNTS_PER_WORD) & 15) == COUNTS_MARK;
-}
+/* A mark of the owner's on a block that is kept; from any thread. */
+void counts_mark(struct counts *c, uint64_t i);
+bool counts_marked(const struct counts *c, uint64_t i);
 
 /*
  * counts_entries() - the space map's two-bit entries of the 32 blocks from @i on, a multiple of 32 in
- * a group that is kept, entry k in bits 2k and 2k + 1. False if a count is above 2 and not a
- * mark (which gives 3).
+ * a group that is kept, entry k in bits 2k and 2k + 1; 3 stands for 3 and more.
+ * @marks: NULL, or what of them is marked, bit 2k for block k.
  */
-bool counts_entries(const struct counts *c, uint64_t i, uint64_t *entries);
+uint64_t counts_entries(const struct counts *c, uint64_t i, uint64_t *marks);
 
-/* Are all counts of the group of block @i surely 0? Reads its half bytes, in one sweep. */
+/* Are all counts of the group of block @i surely 0? */
 bool counts_group_empty(const struct counts *c, uint64_t i);
 
 #endif

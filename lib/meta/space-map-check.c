@@ -196,16 +196,17 @@ static bool entry_differs(const struct counts *c, uint64_t block, unsigned got)
 			  counts_marked(c, block) || counts_get(c, block) != got;
 }
 
-/* Does anything differ? Costs little where all counts are 2 or less. */
+/* Does anything differ? */
 static bool group_differs(const void *bitmap, const struct counts *c, uint64_t begin,
 			  unsigned nr_valid)
 {
 	for (unsigned e = 0; e < nr_valid; e += 32) {
 		unsigned nr = min_t(unsigned, nr_valid - e, 32);
-		uint64_t entries;
+		uint64_t marks, entries = counts_entries(c, begin + e, &marks);
 
-		if (nr == 32 && counts_entries(c, begin + e, &entries) &&
-		    entries == bitmap_word(bitmap, e / 32))
+		/* Marked are those whose count the overflow tree has, and no others may be 3. */
+		if (nr == 32 && entries == bitmap_word(bitmap, e / 32) &&
+		    (entries & entries >> 1 & 0x5555555555555555ull) == marks)
 			continue;
 		for (unsigned k = e; k < e + nr; k++)
 			if (entry_differs(c, begin + k, bitmap_get(bitmap, k)))
@@ -527,9 +528,6 @@ int data_sm_load(struct scan *s, struct data_sm *sm, const struct sm_root *root)
 	}
 	if (!r)
 		r = counts_init(&sm->counts, sm->nr_blocks, &sm->kept);
-	/* Where little is in use, most of the counts may never be touched. */
-	if (!r && le64_get(root->nr_allocated) >= sm->nr_blocks / 64)
-		counts_populate(&sm->counts, stream_nr_threads(s->run, s->slots.nr_blocks));
 	return r;
 }
 
@@ -556,7 +554,7 @@ static int data_overflow_leaf(void *ctx, const struct node_header *n, uint64_t b
 			differ_add(&o->differ, b, got, 3, true);
 			continue;
 		}
-		if (!o->counts || !counts_word(o->counts, b))
+		if (!o->counts || counts_word(o->counts, b) == COUNTS_NOWHERE)
 			continue;
 		want = counts_get(o->counts, b);
 		if (got != want)

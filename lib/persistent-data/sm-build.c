@@ -3,6 +3,8 @@
 #include <errno.h>
 #include "persistent-data/build.h"
 
+#define EVEN_BITS 0x5555555555555555ull
+
 static_assert(COUNTS_GROUP == ENTRIES_PER_BITMAP, "a bitmap's counts lie together");
 
 int sm_build_bitmap(const struct counts *counts, uint64_t begin, uint64_t end, void *bitmap,
@@ -13,30 +15,20 @@ int sm_build_bitmap(const struct counts *counts, uint64_t begin, uint64_t end, v
 	int r = 0;
 
 	assert(begin % ENTRIES_PER_BITMAP == 0 && nr <= ENTRIES_PER_BITMAP);
-	for (uint32_t e = 0; e < nr && !r; e++) {
-		uint64_t n, entries;
+	for (uint32_t e = 0; e < nr && !r; e += 32) {
+		uint64_t entries = counts_entries(counts, begin + e, NULL);
+		uint64_t in_use = (entries | entries >> 1) & EVEN_BITS;
+		uint64_t three = t ? entries & entries >> 1 & EVEN_BITS : 0;
 
-		if (e % 32 == 0 && nr - e >= 32 && counts_entries(counts, begin + e, &entries)) {
-			uint64_t in_use = (entries | entries >> 1) & 0x5555555555555555ull;
+		words[e / 32] = le64_put(entries);
+		used += (uint32_t)__builtin_popcountll(in_use);
+		if (in_use != EVEN_BITS && first_free == nr)
+			first_free = min_t(uint32_t, nr, e + (uint32_t)__builtin_ctzll(~in_use & EVEN_BITS) / 2);
+		for (; three && !r; three &= three - 1) {
+			uint64_t b = begin + e + (uint32_t)__builtin_ctzll(three) / 2;
+			le32 n = le32_put((uint32_t)counts_get(counts, b));
 
-			words[e / 32] = le64_put(entries);
-			used += (uint32_t)__builtin_popcountll(in_use);
-			if (in_use != 0x5555555555555555ull && first_free == nr)
-				first_free = e + (uint32_t)__builtin_ctzll(~in_use & 0x5555555555555555ull) / 2;
-			e += 31;
-			continue;
-		}
-		n = counts_get(counts, begin + e);
-		if (!n) {
-			first_free = min_t(uint32_t, first_free, e);
-			continue;
-		}
-		used++;
-		bitmap_put(bitmap, e, (unsigned)min_t(uint64_t, n, 3));
-		if (n > 2 && t) {
-			le32 v = le32_put((uint32_t)n);
-
-			r = tree_build_push(t, begin + e, &v);
+			r = tree_build_push(t, b, &n);
 		}
 	}
 	ie->nr_free = le32_put(ENTRIES_PER_BITMAP - used);

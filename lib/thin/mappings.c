@@ -8,7 +8,6 @@
  */
 #include <errno.h>
 #include <stdlib.h>
-#include "base/workers.h"
 #include "thin/mappings.h"
 
 #define SLOT_DAMAGED	0x08	/* something below it is lost */
@@ -34,53 +33,66 @@ void mappings_exit(struct mappings *m)
 #define MAX_LEAF_ENTRIES 252u	/* of 8-byte values; node_check() holds larger claims off */
 
 /* Data blocks in a row, all counted in one word. */
-struct run {
-	uint64_t block, *word;
-	uint64_t nr;
+struct counted {
+	size_t word;
+	uint64_t blocks;
 };
+
+/* Asks for the words that @nr data blocks from @block on are counted in. Returns the end of the list. */
+static struct counted *list_run(const struct counts *c, uint64_t block, uint64_t nr, struct counted *list)
+{
+	while (nr) {
+		unsigned at = block % COUNTS_PER_WORD;
+		uint64_t here = min_t(uint64_t, nr, COUNTS_PER_WORD - at);
+		size_t word = counts_word(c, block);
+
+		if (word != COUNTS_NOWHERE) {
+			__builtin_prefetch(&c->plane[0][word], 1);
+			*list++ = (struct counted){ word, ~0ull >> (COUNTS_PER_WORD - here) << at };
+		}
+		block += here;
+		nr -= here;
+	}
+	return list;
+}
+
+static uint64_t leaf_value(const uint8_t *values, uint32_t i)
+{
+	le64 raw;
+
+	memcpy(&raw, values + 8 * i, sizeof(raw));
+	return le64_get(raw);
+}
 
 /* On a worker thread: one leaf as it arrives. All words are asked for before the first is added
  * to, so that their way from memory overlaps. */
 static void count_leaf(struct mappings *m, const struct node_header *n, struct slot *slot)
 {
-	const uint32_t nr = le32_get(n->nr_entries), time = m->time;
-	const uint64_t limit = m->nr_data_blocks;
+	const uint32_t nr = le32_get(n->nr_entries);
 	const uint8_t *values = node_value_ptr(n, 0);
-	struct run runs[MAX_LEAF_ENTRIES + 1], run = { .nr = 0 };
-	unsigned nr_runs = 0;
+	struct counted list[MAX_LEAF_ENTRIES], *end = list;
 	bool late = false, wide = false;
 
-	for (uint32_t i = 0; i < nr; i++) {
-		uint64_t v, block;
-		le64 raw;
+	for (uint32_t i = 0, next; i < nr; i = next) {
+		const uint64_t v = leaf_value(values, i), block = mapping_block(v);
+		uint64_t len;
 
-		memcpy(&raw, values + 8 * i, sizeof(raw));
-		v = le64_get(raw);
-		block = mapping_block(v);
-		late |= mapping_time(v) > time;
-		if (run.nr && block == run.block + run.nr && block % COUNTS_PER_WORD && block < limit) {
-			run.nr++;
-			continue;
-		}
-		if (run.nr)
-			runs[nr_runs++] = run;
-		run.nr = 0;
-		if (block >= limit) {
+		/* Data blocks in a row, mapped at one time. */
+		next = i + 1;
+		while (next < nr && leaf_value(values, next) - v == mapping_pack(next - i, 0))
+			next++;
+		len = next - i;
+		late |= mapping_time(v) > m->time;
+		if (block >= m->nr_data_blocks || len > m->nr_data_blocks - block) {
 			wide = true;
-			continue;
+			len = block < m->nr_data_blocks ? m->nr_data_blocks - block : 0;
 		}
-		run.block = block;
-		run.word = m->counts ? counts_word(m->counts, block) : NULL;
-		if (run.word) {
-			run.nr = 1;
-			__builtin_prefetch(run.word, 1);
-		}
+		if (m->counts)
+			end = list_run(m->counts, block, len, end);
 	}
-	if (run.nr)
-		runs[nr_runs++] = run;
 	slot->flags |= (late ? SLOT_LATE : 0) | (wide ? SLOT_WIDE : 0);
-	for (unsigned i = 0; i < nr_runs; i++)
-		counts_inc_run(m->counts, runs[i].block, runs[i].word, (unsigned)runs[i].nr);
+	for (const struct counted *c = list; c < end; c++)
+		counts_inc(m->counts, c->word, c->blocks);
 }
 
 static bool is_leaf(const struct slot *slot)
@@ -108,12 +120,7 @@ static int arrive(void *ctx, unsigned worker, uint64_t block, const struct slot 
 
 static int read_set(struct mappings *m, const struct bits *set)
 {
-	struct pd_run run = *m->s->run;
-
-	/* More than these must not count at once. */
-	run.nr_threads = min_t(unsigned, run.nr_threads ? run.nr_threads : workers_default(),
-			       COUNTS_MAX_THREADS);
-	return slots_read(&m->s->slots, set, &run, "checking", arrive, m);
+	return slots_read(&m->s->slots, set, m->s->run, "checking", arrive, m);
 }
 
 static bool wanted(struct mappings *m, uint64_t block)

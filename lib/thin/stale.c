@@ -45,10 +45,10 @@ static int count(void *ctx, unsigned worker, uint64_t block, const void *data, i
 		return 0;
 	for (uint32_t i = 0; i < le32_get(n->nr_entries); i++) {
 		uint64_t b = mapping_block(node_value64(n, i));
-		uint64_t *word = b < counts->nr ? counts_word(counts, b) : NULL;
+		size_t word = b < counts->nr ? counts_word(counts, b) : COUNTS_NOWHERE;
 
-		if (word)
-			counts_inc_run(counts, b, word, 1);
+		if (word != COUNTS_NOWHERE)
+			counts_inc(counts, word, counts_bit(b));
 	}
 	return 0;
 }
@@ -64,10 +64,10 @@ static void compare(const struct data_sm *sm, uint64_t begin, const void *bitmap
 	const uint8_t *bytes = (const uint8_t *)bitmap + sizeof(struct bitmap_header);
 
 	for (uint32_t e = 0; e < nr; e += 32) {
-		uint64_t entries, stored;
+		uint64_t stored;
 
 		memcpy(&stored, bytes + e / 4, sizeof(stored));
-		if (nr - e >= 32 && counts_entries(&sm->counts, begin + e, &entries) && entries == le64toh(stored))
+		if (nr - e >= 32 && counts_entries(&sm->counts, begin + e, NULL) == le64toh(stored))
 			continue;
 		for (uint32_t k = e; k < min_t(uint64_t, e + 32, nr); k++) {
 			uint64_t is = bitmap_get(bitmap, k), found = counts_get(&sm->counts, begin + k);

@@ -20,6 +20,7 @@ unit_unit_SOURCES = \
 	fault/each.h \
 	fault/io.c \
 	unit/base.c \
+	unit/counts.c \
 	unit/block.c \
 	unit/crc32c.c \
 	unit/engines.c \

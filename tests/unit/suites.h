@@ -2,6 +2,7 @@
 /* All files of unit tests, in the order they run. */
 #define UNIT_SUITES(X)	\
 	X(base)		\
+	X(counts)	\
 	X(crc32c)	\
 	X(engines)	\
 	X(stream)	\
