@@ -33,6 +33,12 @@ static inline void bits_clear(struct bits *b, uint64_t i)
 	b->words[i / 64] &= ~(1ull << (i % 64));
 }
 
+/* While other threads set bits. */
+static inline bool bits_test_atomic(const struct bits *b, uint64_t i)
+{
+	return __atomic_load_n(&b->words[i / 64], __ATOMIC_RELAXED) >> (i % 64) & 1;
+}
+
 /* Sets the bit; true if it was set before. */
 static inline bool bits_test_and_set(struct bits *b, uint64_t i)
 {

@@ -5,6 +5,8 @@
 #include "base/reserve.h"
 #include "base/util.h"
 
+#define PAGE_WORDS 512u
+
 static_assert(COUNTS_GROUP % COUNTS_PER_WORD == 0, "groups begin with a word");
 
 int counts_init(struct counts *c, uint64_t nr, const struct bits *kept)
@@ -27,7 +29,7 @@ int counts_init(struct counts *c, uint64_t nr, const struct bits *kept)
 	}
 	c->nr_words = (size_t)((nr_kept + 1) * (COUNTS_GROUP / COUNTS_PER_WORD));
 	c->plane[0] = reserve(c->nr_words, sizeof(uint64_t), true);	/* met at random */
-	return c->plane[0] ? 0 : -ENOMEM;
+	return c->plane[0] ? bits_init(&c->carried, ceil_div(c->nr_words, PAGE_WORDS)) : -ENOMEM;
 }
 
 void counts_exit(struct counts *c)
@@ -36,6 +38,7 @@ void counts_exit(struct counts *c)
 	for (unsigned k = 0; k < COUNTS_NR_PLANES; k++)
 		unreserve(c->plane[k], c->nr_words, sizeof(uint64_t));
 	unreserve(c->marks, c->nr_words, sizeof(uint64_t));
+	bits_exit(&c->carried);
 	*c = (struct counts){ .nr = 0 };
 }
 
@@ -58,8 +61,22 @@ static uint64_t *plane(struct counts *c, uint64_t **where)
 	return p;
 }
 
+/* How many planes hold something of @word; planes are made in order. Reading what nobody wrote would cost
+ * a fault a page. */
+static unsigned nr_planes(const struct counts *c, size_t word)
+{
+	unsigned nr = 1;
+
+	if (bits_test(&c->carried, word / PAGE_WORDS))
+		while (nr < COUNTS_NR_PLANES && c->plane[nr])
+			nr++;
+	return nr;
+}
+
 void counts_carry(struct counts *c, size_t word, uint64_t carry)
 {
+	if (!bits_test_atomic(&c->carried, word / PAGE_WORDS))
+		bits_test_and_set_atomic(&c->carried, word / PAGE_WORDS);
 	for (unsigned k = 1; carry; k++) {
 		uint64_t *p = k < COUNTS_NR_PLANES ? plane(c, &c->plane[k]) : NULL;
 
@@ -75,13 +92,14 @@ void counts_dec(struct counts *c, uint64_t i)
 {
 	size_t word = counts_word(c, i);
 	uint64_t bit = counts_bit(i);
-	unsigned k = 0;
+	unsigned k = 0, nr;
 
 	if (word == COUNTS_NOWHERE)
 		return;
-	while (k < COUNTS_NR_PLANES && c->plane[k] && !(c->plane[k][word] & bit))
+	nr = nr_planes(c, word);
+	while (k < nr && !(c->plane[k][word] & bit))
 		k++;
-	if (k == COUNTS_NR_PLANES || !c->plane[k])
+	if (k == nr)
 		return;
 	c->plane[k][word] ^= bit;
 	/* Below the lowest 1 all are 0: they become 1. */
@@ -96,7 +114,7 @@ uint64_t counts_get(const struct counts *c, uint64_t i)
 
 	if (word == COUNTS_NOWHERE)
 		return 0;
-	for (unsigned k = 0; k < COUNTS_NR_PLANES && c->plane[k]; k++)
+	for (unsigned k = nr_planes(c, word); k--;)
 		n |= (c->plane[k][word] >> i % COUNTS_PER_WORD & 1) << k;
 	return n;
 }
@@ -129,19 +147,18 @@ static uint64_t spread(uint64_t x)
 
 static uint64_t half(const uint64_t *p, size_t word, uint64_t i)
 {
-	return p ? p[word] >> i % COUNTS_PER_WORD & UINT32_MAX : 0;
+	return p[word] >> i % COUNTS_PER_WORD & UINT32_MAX;
 }
 
 uint64_t counts_entries(const struct counts *c, uint64_t i, uint64_t *marks)
 {
 	size_t word = counts_word(c, i);
-	uint64_t one = half(c->plane[0], word, i), two = half(c->plane[1], word, i), more = 0;
+	uint64_t one = half(c->plane[0], word, i), two = 0, more = 0;
 
-	/* Planes are made in order. */
-	for (unsigned k = 2; k < COUNTS_NR_PLANES && c->plane[k]; k++)
-		more |= half(c->plane[k], word, i);
+	for (unsigned k = nr_planes(c, word); --k;)
+		*(k == 1 ? &two : &more) |= half(c->plane[k], word, i);
 	if (marks)
-		*marks = spread(half(c->marks, word, i));
+		*marks = c->marks ? spread(half(c->marks, word, i)) : 0;
 	if (!(one | two | more))
 		return 0;
 	/* The lower bit of an entry weighs 2. */
@@ -154,9 +171,8 @@ bool counts_group_empty(const struct counts *c, uint64_t i)
 
 	if (word == COUNTS_NOWHERE)
 		return true;
-	for (unsigned k = 0; k < COUNTS_NR_PLANES && c->plane[k]; k++)
-		for (size_t w = word; w < word + COUNTS_GROUP / COUNTS_PER_WORD; w++)
-			if (c->plane[k][w])
-				return false;
+	for (size_t w = word; w < word + COUNTS_GROUP / COUNTS_PER_WORD; w++)
+		if (c->plane[0][w] || nr_planes(c, w) > 1)
+			return false;
 	return true;
 }

@@ -29,6 +29,7 @@ struct counts {
 	uint64_t nr_groups;
 	size_t nr_words;	/* a plane */
 	uint64_t *plane[COUNTS_NR_PLANES];	/* made when something carries into them */
+	struct bits carried;	/* one bit a page of a plane: is there anything in planes 1 and up? */
 	uint64_t *marks;	/* one bit a block, the owner's; made at the first */
 	pthread_mutex_t lock;	/* making planes */
 	bool lost;		/* no memory for a plane, or 2^32 and more: some count is too low */
