@@ -380,6 +380,7 @@ int salvage_intersect(struct salvage *sv, const struct thin_found *found)
 			if (sv->devices[i].has_root && share_a_leaf(sv, sv->devices[i].root, found->trees[t]))
 				r = cut_device(sv, &sv->devices[i], found->trees[t], NULL, &nr_cut);
 	sv->sound = false;
+	mappings_unfold(&sv->m);	/* what was summed on the way was not cut yet */
 	for (unsigned i = 0; !r && i < sv->nr_devices; i++) {
 		struct mappings_sum sum = { .nr_mappings = 0 };
 

@@ -3,7 +3,8 @@
 check_PROGRAMS += fuzz/mutate fuzz/fuzz-thin fuzz/fuzz-cache fuzz/fuzz-xml
 check_PROGRAMS += fuzz/fuzz-era fuzz/fuzz-clone
 TESTS += fuzz/short.sh
-fuzz_mutate_SOURCES = fuzz/mutate.c
+fuzz_mutate_SOURCES = fuzz/mutate.c fuzz/mutations.c fuzz/mutations.h fuzz/types.c fuzz/types.h \
+	fuzz/generate.c
 fuzz_mutate_LDADD = $(top_builddir)/lib/libpdata-all.la
 fuzz_flags =
 if FUZZING

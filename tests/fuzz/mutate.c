@@ -1,333 +1,283 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Metadata of all types, mutated with checksums mended, through check, mending, dump and repair, in one process.
+ * Metadata of all types, mutated with most checksums mended, through everything that reads or mends it, in one process.
  *
  * usage: mutate FIRST-SEED NR IMAGE...
  *
- * With NR 1 everything that is said goes to standard error, the image to mutated.img, and what was repaired to
- * repaired.img.
+ * An IMAGE is a file, or a name such as "thin:deep" of generate.c. With NR 1 everything that is said goes to
+ * standard error, the image to mutated.img, and what was repaired to repaired.img.
  *
- * The superblock of an image says its type. What must hold besides not crashing: check says the same with one
- * thread and with four; what --auto-repair mended checks clean of errors; what checks clean can be dumped; what
- * repair writes checks clean.
+ * What must hold, besides not crashing, for whatever the bytes are: see one().
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <pdata/cache.h>
-#include <pdata/clone.h>
-#include <pdata/era.h>
-#include <pdata/thin.h>
-#include "persistent-data/disk.h"
+#include <unistd.h>
+#include "fuzz/mutations.h"
+#include "io/engines.h"
 
-/* What can be done with metadata of a type; @mend may be NULL. */
-struct type {
-	enum block_kind sb;
-	int (*check)(struct pd_io *io, const struct pd_run *run, struct pd_check_result *res);
-	int (*mend)(struct pd_io *io, const struct pd_run *run, struct pd_check_result *res);
-	int (*dump)(struct pd_io *io, const struct pd_run *run, const struct pd_sink *out);
-	int (*repair)(struct pd_io *in, struct pd_io *out, const struct pd_run *run);
-};
+#define MAX_SECONDS 5		/* of processor time, an image */
+#define MAX_TEXT (32u << 20)	/* longer dumps end early */
+#define MAX_KEPT (2u << 20)	/* longer ones are not restored */
+#define MAX_SAID (1u << 20)
+#define OUT_BLOCKS 20000u
 
-struct image {
-	const struct type *type;
-	const char *name;
-	uint8_t *data;
-	uint64_t nr_blocks;
-	uint64_t *used;		/* blocks of a recognised kind */
-	uint64_t nr_used;
-};
-
-static uint64_t state;
 static bool aloud;
+static unsigned nr_sound, nr_mended, nr_repaired;	/* shows that all branches are met */
+static uint64_t seed;
+static const char *doing = "";
 
-static uint64_t rnd(uint64_t below)
+/* ---- A process that dies says of what seed ---- */
+
+static void put_number(uint64_t n)
 {
-	uint64_t z = state += 0x9e3779b97f4a7c15u;
+	char digits[24];
+	size_t at = sizeof(digits);
 
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ z >> 27) * 0x94d049bb133111ebu;
-	return (z ^ z >> 31) % below;
+	do
+		digits[--at] = (char)('0' + n % 10);
+	while (n /= 10);
+	if (write(STDOUT_FILENO, digits + at, sizeof(digits) - at) < 0)
+		_exit(1);
 }
 
-static int swallow(void *ctx, const void *data, size_t len)
+static void last_words(void)
 {
-	(void)data;
-	*(uint64_t *)ctx += len;
-	return *(uint64_t *)ctx > 1u << 28 ? -EFBIG : 0;
+	static const char a[] = "seed ", b[] = " died: ";
+
+	if (write(STDOUT_FILENO, a, sizeof(a) - 1) < 0)
+		_exit(1);
+	put_number(seed);
+	if (write(STDOUT_FILENO, b, sizeof(b) - 1) < 0 ||
+	    write(STDOUT_FILENO, doing, strlen(doing)) < 0 || write(STDOUT_FILENO, "\n", 1) < 0)
+		_exit(1);
 }
 
-/* ---- The types ---- */
-
-static int check_thin(struct pd_io *io, const struct pd_run *run, struct pd_check_result *res)
+static void died(int sig)
 {
-	return pd_thin_check(io, &(struct pd_thin_check_opts){ .size = sizeof(struct pd_thin_check_opts) },
-			     run, res);
+	last_words();
+	signal(sig, SIG_DFL);
+	raise(sig);
 }
 
-static int mend_thin(struct pd_io *io, const struct pd_run *run, struct pd_check_result *res)
-{
-	struct pd_thin_check_opts o = { .size = sizeof(o), .auto_repair = true };
+void __sanitizer_set_death_callback(void (*fn)(void)) __attribute__((weak));
 
-	return pd_thin_check(io, &o, run, res);
+static void watch(void)
+{
+	signal(SIGABRT, died);
+	signal(SIGALRM, died);	/* a hang */
+	if (__sanitizer_set_death_callback)
+		__sanitizer_set_death_callback(last_words);
+	else
+		signal(SIGSEGV, died);
 }
 
-static int dump_thin(struct pd_io *io, const struct pd_run *run, const struct pd_sink *out)
+static double cpu_seconds(void)
 {
-	struct pd_thin_dump_opts o = { .size = sizeof(o), .format = PD_TEXT_XML };
+	struct timespec t;
 
-	return pd_thin_dump(io, &o, run, out);
+	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
-static int repair_thin(struct pd_io *in, struct pd_io *out, const struct pd_run *run)
-{
-	struct pd_thin_repair_opts o = {
-		.size = sizeof(o),
-		.overrides = { .has_data_block_size = rnd(2), .data_block_size = 128,
-			       .has_nr_data_blocks = rnd(2), .nr_data_blocks = 1u << 20 },
-	};
-	struct pd_thin_repair_result res;
+/* ---- What is said and dumped ---- */
 
-	return pd_thin_repair(in, out, &o, run, &res);
-}
-
-static int check_cache(struct pd_io *io, const struct pd_run *run, struct pd_check_result *res)
-{
-	struct pd_cache_check_opts o = { .size = sizeof(o) };
-	struct pd_cache_status status;
-
-	return pd_cache_check(io, &o, run, res, &status);
-}
-
-static int mend_cache(struct pd_io *io, const struct pd_run *run, struct pd_check_result *res)
-{
-	struct pd_cache_check_opts o = { .size = sizeof(o), .auto_repair = true };
-
-	return pd_cache_check(io, &o, run, res, NULL);
-}
-
-static int dump_cache(struct pd_io *io, const struct pd_run *run, const struct pd_sink *out)
-{
-	return pd_cache_dump(io, false, false, run, out);
-}
-
-static int repair_cache(struct pd_io *in, struct pd_io *out, const struct pd_run *run)
-{
-	struct pd_cache_repair_opts o = { .size = sizeof(o) };
-	struct pd_cache_repair_result res;
-
-	if (rnd(2)) {
-		o.block_size = 128;
-		o.nr_cache_blocks = rnd(2) ? 256 : 1 + (uint32_t)rnd(1u << 20);
-	}
-	return pd_cache_repair(in, out, &o, run, &res);
-}
-
-static int check_era(struct pd_io *io, const struct pd_run *run, struct pd_check_result *res)
-{
-	return pd_era_check(io, false, run, res);
-}
-
-/* And what dump with --repair, --logical and invalidate make of it must not crash. */
-static int dump_era(struct pd_io *io, const struct pd_run *run, const struct pd_sink *out)
-{
-	struct pd_era_dump_opts o = { .size = sizeof(o), .repair = true, .logical = true };
-	struct pd_era_invalidate_opts inv = { .size = sizeof(inv), .since = (uint32_t)rnd(10),
-					      .metadata_snap = rnd(2) };
-	uint64_t len = 0;
-	struct pd_sink aside = { swallow, &len };
-
-	(void)pd_era_invalidate(io, &inv, run, &aside);
-	(void)pd_era_dump(io, &o, run, &aside);
-	o.repair = o.logical = false;
-	return pd_era_dump(io, &o, run, out);
-}
-
-static int repair_era(struct pd_io *in, struct pd_io *out, const struct pd_run *run)
-{
-	struct pd_era_repair_result res;
-
-	return pd_era_repair(in, out, NULL, run, &res);
-}
-
-static int check_clone(struct pd_io *io, const struct pd_run *run, struct pd_check_result *res)
-{
-	struct pd_clone_check_opts o = { .size = sizeof(o) };
-	struct pd_clone_status status;
-
-	return pd_clone_check(io, &o, run, res, &status);
-}
-
-static int mend_clone(struct pd_io *io, const struct pd_run *run, struct pd_check_result *res)
-{
-	struct pd_clone_check_opts o = { .size = sizeof(o), .auto_repair = true };
-	struct pd_clone_status status;
-
-	return pd_clone_check(io, &o, run, res, &status);
-}
-
-static int dump_clone(struct pd_io *io, const struct pd_run *run, const struct pd_sink *out)
-{
-	return pd_clone_dump(io, false, PD_CLONE_REFUSE, false, run, out);
-}
-
-static int repair_clone(struct pd_io *in, struct pd_io *out, const struct pd_run *run)
-{
-	struct pd_clone_repair_opts o = {
-		.size = sizeof(o),
-		.unreadable = rnd(4) ? PD_CLONE_HYDRATED : PD_CLONE_REFUSE,
-	};
-	struct pd_clone_repair_result res;
-
-	if (rnd(2)) {
-		o.region_size = 8;
-		o.target_size = 8 * (1 + rnd(1u << 18));
-	}
-	return pd_clone_repair(in, out, &o, run, &res);
-}
-
-static const struct type types[] = {
-	{ KIND_THIN_SB, check_thin, mend_thin, dump_thin, repair_thin },
-	{ KIND_CACHE_SB, check_cache, mend_cache, dump_cache, repair_cache },
-	{ KIND_ERA_SB, check_era, NULL, dump_era, repair_era },
-	{ KIND_CLONE_SB, check_clone, mend_clone, dump_clone, repair_clone },
+struct text {
+	char *data;		/* the first MAX_KEPT bytes; NULL if only the hash is wanted */
+	size_t len, at;		/* @at: read so far by a restore */
+	uint64_t hash;
 };
 
-/* ---- Mutations ---- */
-
-static bool load(struct image *im, const char *name)
+static void hash_on(struct text *t, const void *data, size_t len)
 {
-	FILE *f = fopen(name, "rb");
-	long len;
+	const uint8_t *p = data;
 
-	if (!f)
-		return false;
-	fseek(f, 0, SEEK_END);
-	len = ftell(f);
-	rewind(f);
-	im->name = name;
-	im->nr_blocks = (uint64_t)len / PD_BLOCK_SIZE;
-	im->data = pd_io_buffer((uint32_t)im->nr_blocks);
-	im->used = malloc(im->nr_blocks * sizeof(*im->used));
-	im->nr_used = 0;
-	if (fread(im->data, PD_BLOCK_SIZE, im->nr_blocks, f) != im->nr_blocks)
-		return false;
-	fclose(f);
-	for (uint64_t b = 0; b < im->nr_blocks; b++)
-		if (block_kind(im->data + b * PD_BLOCK_SIZE) != KIND_NONE)
-			im->used[im->nr_used++] = b;
-	for (unsigned i = 0; i < ARRAY_SIZE(types); i++)
-		if (block_kind(im->data) == types[i].sb)
-			im->type = &types[i];
-	if (!im->type)		/* pools with a lost superblock */
-		im->type = &types[0];
-	return im->nr_used;
+	for (size_t i = 0; i < len; i++)
+		t->hash = (t->hash ^ p[i]) * 0x100000001b3u;
+	t->len += len;
 }
 
-static uint64_t odd_value(const struct image *im)
+static int take(void *ctx, const void *data, size_t len)
 {
-	static const uint64_t odd[] = { 0, 1, 2, 3, UINT64_MAX, 1ull << 63, 1ull << 40, 1ull << 24,
-					UINT32_MAX, 16320, 252, 253 };
+	struct text *t = ctx;
 
-	switch (rnd(4)) {
-	case 0: return odd[rnd(ARRAY_SIZE(odd))];
-	case 1: return im->nr_blocks + rnd(3);
-	default: return im->used[rnd(im->nr_used)];
-	}
+	if (t->data && t->len < MAX_KEPT)
+		memcpy(t->data + t->len, data, min_t(size_t, len, MAX_KEPT - t->len));
+	hash_on(t, data, len);
+	return t->len > MAX_TEXT ? -EFBIG : 0;
 }
 
-/* Somewhere in a block that means something. */
-static uint32_t place(const uint8_t *b, enum block_kind kind)
+static ssize_t give(void *ctx, void *data, size_t len)
 {
-	const struct node_header *n = (const void *)b;
-	uint32_t nr = le32_get(n->nr_entries);
+	struct text *t = ctx;
+	size_t n = min_t(size_t, len, t->len - t->at);
 
-	if (kind == KIND_NODE && !node_check(b, 0) && nr && rnd(5)) {
-		uint32_t i = (uint32_t)rnd(nr), size = le32_get(n->value_size);
-
-		if (rnd(3) == 0)
-			return 32 + 8 * i;
-		return 32 + 8 * le32_get(n->max_entries) + size * i + 8 * (uint32_t)rnd(ceil_div(size, 8));
-	}
-	switch (kind) {
-	case KIND_NODE: return 4 + 4 * (uint32_t)rnd(7);
-	case KIND_THIN_SB:
-	case KIND_CACHE_SB:
-	case KIND_ERA_SB:
-	case KIND_CLONE_SB: return 4 + 4 * (uint32_t)rnd(90);
-	default: return 16 + 8 * (uint32_t)rnd(rnd(2) ? 4 : 510);
-	}
+	memcpy(data, t->data + t->at, n);
+	t->at += n;
+	return (ssize_t)n;
 }
 
-static void mutate(const struct image *im, struct pd_io *io, uint64_t nr_blocks, uint8_t *buf)
+static void hear(void *ctx, enum pd_log_level level, const char *said)
 {
-	uint64_t b = rnd(6) ? im->used[rnd(im->nr_used)] : 0, v = odd_value(im);
-	enum block_kind kind;
-	uint32_t at;
-
-	if (b >= nr_blocks || pd_io_read(io, b, 1, buf))
-		return;
-	kind = block_kind(buf);
-	at = place(buf, kind);
-	if (at > PD_BLOCK_SIZE - 8)
-		at = PD_BLOCK_SIZE - 8;
-	switch (rnd(5)) {
-	case 0:
-		memset(buf, 0, PD_BLOCK_SIZE);
-		break;
-	case 1:
-		buf[at + rnd(8)] ^= (uint8_t)(1 << rnd(8));
-		break;
-	case 2:
-		memcpy(buf, im->data + im->used[rnd(im->nr_used)] * PD_BLOCK_SIZE, PD_BLOCK_SIZE);
-		kind = block_kind(buf);
-		break;
-	default:
-		for (unsigned i = 0; i < (kind == KIND_NODE && at < 32 ? 4 : 8); i++)
-			buf[at + i] = (uint8_t)(v >> 8 * i);
-	}
-	if (kind != KIND_NONE && rnd(20))
-		block_seal(buf, kind, b);
-	if (pd_io_write(io, b, 1, buf))
-		abort();
-}
-
-struct heard {
-	uint64_t hash, len;
-};
-
-static void hear(void *ctx, enum pd_log_level level, const char *text)
-{
-	struct heard *h = ctx;
-
 	(void)level;
 	if (aloud)
-		fprintf(stderr, "%s\n", text);
-	for (; *text; text++, h->len++)
-		h->hash = (h->hash ^ (uint8_t)*text) * 0x100000001b3u;
+		fprintf(stderr, "%s\n", said);
+	hash_on(ctx, said, strlen(said));
+}
+
+/* Buffers that every image uses again. */
+static struct text texts[4];
+
+static struct text *text(unsigned i)
+{
+	struct text *t = &texts[i];
+
+	if (!t->data && !(t->data = malloc(MAX_KEPT)))
+		abort();
+	t->len = t->at = 0;
+	t->hash = 1;
+	return t;
+}
+
+static bool same_text(const struct text *a, const struct text *b)
+{
+	return a->len == b->len && a->hash == b->hash;
+}
+
+static bool restorable(const struct text *t)
+{
+	return t->len && t->len < MAX_KEPT;
+}
+
+static bool has_defs(const struct text *t)
+{
+	return memmem(t->data, min_t(size_t, t->len, MAX_KEPT), "<def ", 5);
+}
+
+/* ---- Operations, each with a log of its own ---- */
+
+static int check(const struct fuzz_type *t, struct pd_io *io, unsigned threads, enum fuzz_mend mend,
+		 struct text *said, struct pd_check_result *res)
+{
+	struct pd_log log = { hear, said, PD_LOG_DEBUG };
+	struct pd_run run = { .log = &log, .nr_threads = threads };
+
+	*said = (struct text){ .hash = 1 };
+	if (aloud)
+		fprintf(stderr, "-- %s, %u threads\n", mend == FUZZ_LOOK ? "check" : "mend", threads);
+	return t->check(io, mend, &run, res);
+}
+
+static int dump(int (*fn)(struct pd_io *, const struct pd_run *, const struct pd_sink *), struct pd_io *io,
+		unsigned threads, struct text *out)
+{
+	struct text said = { .hash = 1 };
+	struct pd_log log = { hear, &said, PD_LOG_DEBUG };
+	struct pd_run run = { .log = &log, .nr_threads = threads };
+	struct pd_sink sink = { take, out };
+
+	return fn(io, &run, &sink);
+}
+
+static struct pd_io *fresh(void)
+{
+	struct pd_io *io;
+
+	if (pd_io_open_ram(&io, OUT_BLOCKS))
+		abort();
+	return io;
+}
+
+
+/* Metadata made from @xml, checked clean; NULL and why. */
+static struct pd_io *restored(const struct fuzz_type *t, struct text *xml, const char **why)
+{
+	struct pd_source src = { give, xml };
+	struct text said = { .hash = 1 };
+	struct pd_log log = { hear, &said, PD_LOG_DEBUG };
+	struct pd_run run = { .log = &log, .nr_threads = 1 };
+	struct pd_io *io = fresh();
+	struct pd_check_result res;
+	int r;
+
+	xml->at = 0;
+	r = t->restore(&src, io, &run);
+	if (r)
+		*why = r == -ENOSPC ? NULL : "a dump cannot be restored";
+	else if (check(t, io, 1, FUZZ_LOOK, &said, &res) || res.worst > PD_SEV_WARN)
+		*why = "what was restored does not check";
+	else
+		return io;
+	pd_io_close(io);
+	return NULL;
+}
+
+/* The text after restoring and dumping it @rounds times. False if it cannot be (*@why if that is wrong). */
+static bool again(const struct fuzz_type *t, struct text *from, unsigned spare, unsigned rounds, struct text **to,
+		  const char **why)
+{
+	for (unsigned i = 0; i < rounds; i++) {
+		struct pd_io *io = restored(t, from, why);
+
+		if (!io)
+			return false;
+		*to = text(spare + i % 2);
+		if (dump(t->dump, io, 1, *to))
+			*why = "what was restored cannot be dumped";
+		pd_io_close(io);
+		if (*why || !restorable(*to))
+			return false;
+		from = *to;
+	}
+	return true;
+}
+
+/* Dump, restore, dump: the same text, from the second round on if leaves are shared. */
+static const char *round_trip(const struct fuzz_type *t, struct text *first)
+{
+	struct text *second, *third;
+	const char *why = NULL;
+	bool defs = has_defs(first);
+
+	if (!again(t, first, 1, 1, &second, &why))
+		return why;
+	if (!defs)
+		return same_text(first, second) ? NULL : "a dump restored dumps otherwise";
+	if (!again(t, second, 2, 1, &third, &why))
+		return why;
+	return same_text(second, third) ? NULL : "the second round dumps otherwise";
+}
+
+/*
+ * The names of shared parts are block numbers, and hints that are lost are left out of a text but 0 in an array: after
+ * two rounds of restore and dump these are gone.
+ */
+static const char *same_in_the_end(const struct fuzz_type *t, struct text *a, struct text *b)
+{
+	struct text *end;
+	const char *why = NULL;
+	uint64_t hash;
+
+	if (!again(t, a, 2, 2, &end, &why))
+		return why;
+	hash = end->hash;
+	if (!again(t, b, 2, 2, &end, &why))
+		return why;
+	return end->hash == hash ? NULL : "dump --repair and what was repaired differ";
 }
 
 /* ---- What must hold ---- */
 
-static int check(const struct type *t, struct pd_io *io, unsigned threads, bool mend, struct heard *h,
-		 struct pd_check_result *res)
-{
-	struct pd_log log = { hear, h, PD_LOG_DEBUG };
-	struct pd_run run = { .log = &log, .nr_threads = threads };
-
-	*h = (struct heard){ 1, 0 };
-	return (mend ? t->mend : t->check)(io, &run, res);
-}
-
-static void save(const char *name, struct pd_io *io, uint64_t nr_blocks)
+static void save(const char *name, struct pd_io *io)
 {
 	uint8_t *buf = pd_io_buffer(1);
 	FILE *f = fopen(name, "wb");
 
-	for (uint64_t b = 0; f && b < nr_blocks; b++)
+	for (uint64_t b = 0; f && b < pd_io_nr_blocks(io); b++)
 		if (pd_io_read(io, b, 1, buf) || !fwrite(buf, PD_BLOCK_SIZE, 1, f))
 			abort();
 	if (!f || fclose(f))
@@ -335,77 +285,194 @@ static void save(const char *name, struct pd_io *io, uint64_t nr_blocks)
 	free(buf);
 }
 
-/* What repair writes checks clean; and the input stays as it was. */
-static const char *repair(const struct type *t, struct pd_io *io, uint64_t nr_blocks)
+static bool same_blocks(struct pd_io *a, struct pd_io *b)
 {
-	struct pd_run run = { .nr_threads = 1 };
-	struct pd_check_result checked;
-	const char *why = NULL;
-	struct pd_io *out;
-	struct heard h;
-	int r;
+	uint8_t *x = pd_io_buffer(1), *y = pd_io_buffer(1);
+	bool same = true;
 
-	if (pd_io_open_ram(&out, 2 * nr_blocks + 64))
-		abort();
-	r = t->repair(io, out, &run);
+	for (uint64_t i = 0; same && i < pd_io_nr_blocks(b); i++) {
+		if (pd_io_read(a, i, 1, x) || pd_io_read(b, i, 1, y))
+			abort();
+		same = !memcmp(x, y, PD_BLOCK_SIZE);
+	}
+	free(x);
+	free(y);
+	return same;
+}
+
+/* Repair writes no numbers that restore would refuse, nothing too large, and no cache of which nothing is left. */
+static bool may_refuse(const struct fuzz_type *t, int r)
+{
+	return r == -ENOSPC || r == -EINVAL || (t->sb == KIND_CACHE_SB && r == -EUCLEAN);
+}
+
+/* What repair writes checks clean, and is what dump --repair says. */
+static const char *repair(const struct fuzz_type *t, struct pd_io *io, const struct fuzz_numbers *n, bool compare)
+{
+	struct text said = { .hash = 1 }, *mine, *theirs;
+	struct pd_log log = { hear, &said, PD_LOG_DEBUG };
+	struct pd_run run = { .log = &log, .nr_threads = 1 };
+	struct pd_io *out = fresh();
+	struct pd_check_result res;
+	struct pd_sink sink;
+	const char *why = NULL;
+	int r, d;
+
+	doing = "repair";
+	r = t->repair(io, out, n, &run);
+	if (said.len > MAX_SAID)
+		why = "repair says more than a megabyte";
 	if (!r && aloud)
-		save("repaired.img", out, 2 * nr_blocks + 64);
-	if (!r && check(t, out, 1, false, &h, &checked))
-		why = "what was repaired cannot be checked";
-	else if (!r && checked.worst > PD_SEV_WARN)
+		save("repaired.img", out);
+	nr_repaired += !r;
+	if (!why && !r && (check(t, out, 1, FUZZ_LOOK, &said, &res) || res.worst > PD_SEV_WARN))
 		why = "what was repaired does not check";
+	if (!why && compare) {
+		doing = "dump --repair";
+		theirs = text(0);
+		sink = (struct pd_sink){ take, theirs };
+		d = t->repair_dump(io, n, &run, &sink);
+		mine = text(1);
+		if (d && d != -EFBIG && !r)
+			why = "repaired, but dump --repair fails";
+		else if (!d && r && !may_refuse(t, r))
+			why = "dump --repair succeeds, but it cannot be repaired";
+		else if (!r && !d && dump(t->dump, out, 1, mine))
+			why = "what was repaired cannot be dumped";
+		else if (!r && !d && !same_text(mine, theirs) && restorable(theirs) && restorable(mine))
+			why = same_in_the_end(t, theirs, mine);
+	}
 	pd_io_close(out);
 	return why;
 }
 
-static double now(void)
+/*
+ * Mending in place either works, and then a check says so and no mapping changed, or leaves every byte
+ * (@beside: every byte that anything reads) as it was.
+ */
+static const char *mended(const struct fuzz_type *t, struct pd_io *io, int (*fn)(const struct fuzz_type *, struct pd_io *),
+			  bool beside, const struct text *dumped, int dump_r)
 {
-	struct timespec t;
+	struct text said, before, *now;
+	struct pd_check_result res, was;
+	struct pd_io *copy = fuzz_copy(io);
+	const char *why = NULL;
+	int r = check(t, copy, 1, FUZZ_LOOK, &before, &was), c;
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+	if (r) {
+		pd_io_close(copy);
+		return NULL;
+	}
+	r = fn(t, copy);
+	nr_mended += !r;
+	c = check(t, copy, 1, FUZZ_LOOK, &said, &res);
+	if (!r && (c || res.worst > PD_SEV_WARN))
+		why = "what was mended does not check";
+	else if (r == 1 && (c || res.worst > was.worst))
+		why = "what was mended in part is worse now";
+	else if (r < 0 && !beside && !same_blocks(copy, io))
+		why = "a failed mending changed something";
+	else if (r < 0 && (c || said.hash != before.hash))
+		why = "a failed mending changed what a check says";
+	if (!why) {
+		now = text(2);
+		c = dump(t->dump, copy, 1, now);
+		if (!dump_r && (c || !same_text(now, dumped)))
+			why = "mending changed what is dumped";
+	}
+	pd_io_close(copy);
+	return why;
 }
 
-static const char *one(const struct image *im, struct pd_io *io, uint64_t nr_blocks, uint8_t *buf)
+static int mend(const struct fuzz_type *t, struct pd_io *io, enum fuzz_mend how)
 {
-	const struct type *t = im->type;
-	struct heard a, b, aside = { 0 };
-	struct pd_log log = { hear, &aside, PD_LOG_DEBUG };
-	struct pd_run run = { .log = &log, .nr_threads = 1 };
-	struct pd_check_result res, again;
-	uint64_t len = 0;
-	struct pd_sink sink = { swallow, &len };
-	const char *why;
-	int r, dumped;
+	struct pd_check_result res;
+	struct text said;
+	int r = check(t, io, 1, how, &said, &res);
 
-	for (uint64_t i = 1 + rnd(3); i; i--)
-		mutate(im, io, nr_blocks, buf);
-	if (aloud)
-		save("mutated.img", io, nr_blocks);
-	r = check(t, io, 1, false, &a, &res);
-	if (r != check(t, io, 4, false, &b, &again) || a.hash != b.hash)
+	if (r || res.worst <= PD_SEV_WARN)
+		return r;
+	return res.mended ? 1 : -EUCLEAN;	/* 1: some of it */
+}
+
+static int auto_repair(const struct fuzz_type *t, struct pd_io *io) { return mend(t, io, FUZZ_AUTO_REPAIR); }
+static int clear_flag(const struct fuzz_type *t, struct pd_io *io) { return mend(t, io, FUZZ_CLEAR_NEEDS_CHECK); }
+
+static int in_place(const struct fuzz_type *t, struct pd_io *io)
+{
+	struct text said = { .hash = 1 };
+	struct pd_log log = { hear, &said, PD_LOG_DEBUG };
+	struct pd_run run = { .log = &log, .nr_threads = 1 };
+
+	return t->in_place(io, &run);
+}
+
+static const char *one(const struct fuzz_image *im, struct pd_io *io)
+{
+	const struct fuzz_type *t = im->type;
+	struct text a, b, *dumped, *other;
+	struct pd_check_result res, again_res;
+	unsigned threads = (unsigned[]){ 2, 4, 8 }[fuzz_rnd(3)];
+	struct fuzz_numbers n = {
+		.given = fuzz_rnd(4) == 0,
+		.a = im->type->sb == KIND_CLONE_SB ? 8 : 128,
+		.b = im->type->sb == KIND_CLONE_SB ? 8 * (1 + fuzz_rnd(1u << 18)) :
+		     im->type->sb == KIND_CACHE_SB ? (fuzz_rnd(2) ? 256 : 1 + fuzz_rnd(1u << 18)) : 1u << 20,
+		.unreadable = (unsigned)fuzz_rnd(3),
+	};
+	bool sound, thorough = fuzz_rnd(8) == 0;
+	const char *why = NULL;
+	int r, d;
+
+	doing = "check";
+	r = check(t, io, 1, FUZZ_LOOK, &a, &res);
+	if (r != check(t, io, threads, FUZZ_LOOK, &b, &again_res) || a.hash != b.hash)
 		return "findings depend on the number of threads";
-	if (a.len > 1u << 20)
+	if (a.len > MAX_SAID)
 		return "more than a megabyte was said";
-	dumped = t->dump(io, &run, &sink);
-	why = repair(t, io, nr_blocks);
-	if (why)
-		return why;
-	if (!r && res.worst <= PD_SEV_WARN && dumped)
+	sound = !r && res.worst <= PD_SEV_WARN;
+	nr_sound += sound;
+
+	doing = "dump";
+	dumped = text(0);
+	d = dump(t->dump, io, 1, dumped);
+	if (sound && d && d != -EFBIG)
 		return "what checks clean cannot be dumped";
-	if (r || res.worst == PD_SEV_FATAL || !t->mend || check(t, io, 1, true, &a, &res))
-		return NULL;		/* it said why */
-	if (check(t, io, 1, false, &a, &again) || again.worst > res.worst)
-		return "what was mended does not check";
-	return NULL;
+	if (thorough) {
+		other = text(1);
+		if (d != dump(t->dump, io, threads, other) || (!d && !same_text(dumped, other)))
+			return "a dump depends on the number of threads";
+	}
+	if (thorough && sound && !d && restorable(dumped)) {
+		doing = "round trip";
+		why = round_trip(t, dumped);
+	}
+	if (!why && thorough && t->others) {
+		struct text aside = { .hash = 1 };
+		struct pd_run run = { .nr_threads = threads };
+
+		doing = "other readers";
+		t->others(io, &run, &(struct pd_sink){ take, &aside });
+	}
+	doing = "auto-repair";
+	if (!why && t->sb != KIND_ERA_SB)
+		why = mended(t, io, auto_repair, false, dumped, d);
+	doing = "clear-needs-check";
+	if (!why && thorough && t->in_place_clears)
+		why = mended(t, io, clear_flag, false, dumped, d);
+	doing = "in place";
+	if (!why && t->in_place && fuzz_rnd(2))
+		why = mended(t, io, in_place, true, dumped, d);
+	if (!why)
+		why = repair(t, io, &n, thorough && !n.given);
+	return why;
 }
 
 int main(int argc, char **argv)
 {
 	unsigned nr_images = 0, failed = 0;
-	struct image *images = calloc((size_t)argc, sizeof(*images));
-	uint64_t first, nr;
-	uint8_t *buf = pd_io_buffer(1);
+	struct fuzz_image *images = calloc((size_t)argc, sizeof(*images));
+	uint64_t first, nr, slowest_seed = 0;
 	double slowest = 0;
 
 	if (argc < 4) {
@@ -415,40 +482,41 @@ int main(int argc, char **argv)
 	first = strtoull(argv[1], NULL, 10);
 	nr = strtoull(argv[2], NULL, 10);
 	aloud = nr == 1;
+	watch();
 	for (int i = 3; i < argc; i++)
-		nr_images += load(&images[nr_images], argv[i]);
-	for (uint64_t seed = first; nr_images && seed < first + nr; seed++) {
-		const struct image *im;
-		uint64_t nr_blocks;
+		nr_images += fuzz_image_load(&images[nr_images], argv[i]);
+	for (seed = first; nr_images && seed < first + nr; seed++) {
+		const struct fuzz_image *im;
 		struct pd_io *io;
 		const char *why;
 		double t;
 
-		state = seed;
-		im = &images[rnd(nr_images)];
-		nr_blocks = rnd(16) ? im->nr_blocks : 1 + rnd(im->nr_blocks);
-		if (pd_io_open_ram(&io, nr_blocks) ||
-		    pd_io_write(io, 0, (uint32_t)nr_blocks, im->data))
-			abort();
-		t = now();
-		why = one(im, io, nr_blocks, buf);
-		t = now() - t;
-		if (t > slowest)
+		fuzz_seed(seed);
+		im = &images[fuzz_rnd(nr_images)];
+		io = fuzz_mutate(im, images, nr_images);
+		if (aloud)
+			save("mutated.img", io);
+		alarm(600);
+		t = cpu_seconds();
+		why = one(im, io);
+		t = cpu_seconds() - t;
+		if (t > slowest) {
 			slowest = t;
-		if (why || t > 5) {
+			slowest_seed = seed;
+		}
+		if (why || t > MAX_SECONDS) {
 			printf("seed %" PRIu64 " (%s): %s, %.1f s\n", seed, im->name,
 			       why ? why : "too slow", t);
 			failed++;
 		}
 		pd_io_close(io);
 	}
-	for (unsigned i = 0; i < nr_images; i++) {
-		free(images[i].data);
-		free(images[i].used);
-	}
+	for (unsigned i = 0; i < nr_images; i++)
+		fuzz_image_free(&images[i]);
+	for (unsigned i = 0; i < ARRAY_SIZE(texts); i++)
+		free(texts[i].data);
 	free(images);
-	free(buf);
-	printf("slowest %.3f s\n%" PRIu64 " passed, %u failed, 0 skipped\n", slowest,
-	       nr_images ? nr - failed : 0, failed + !nr_images);
+	printf("slowest %.3f s (seed %" PRIu64 "), %u sound, %u mended, %u repaired\n%" PRIu64
+	       " passed, %u failed, 0 skipped\n", slowest, slowest_seed, nr_sound, nr_mended, nr_repaired, nr_images ? nr - failed : 0, failed + !nr_images);
 	return failed || !nr_images;
 }
