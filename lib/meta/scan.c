@@ -171,7 +171,7 @@ static int look(void *ctx, unsigned worker, uint64_t block, const void *data, in
 	ref->nr = le32_get(n->nr_entries);
 	ref->max = le32_get(n->max_entries);
 	ref->value_size = le32_get(n->value_size);
-	slot->flags = ref->leaf ? SLOT_LEAF : 0;
+	slot->flags = (uint8_t)(l->w->mark | (ref->leaf ? SLOT_LEAF : 0));
 	slot->value_size = (uint16_t)ref->value_size;
 	slot->nr = (uint16_t)ref->nr;
 	if (ref->nr) {

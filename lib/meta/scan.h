@@ -46,6 +46,7 @@ struct tree_walk {
 	bool has_key;		/* for findings */
 	uint64_t key;
 	bool no_refs;		/* read only: nothing is counted */
+	uint8_t mark;		/* slot flags, SLOT_USER or higher ones, that its nodes get */
 	/* Called on worker threads for every sound leaf, in any order; or NULL. */
 	int (*leaf)(void *ctx, const struct node_header *n, uint64_t block);
 	void *ctx;

@@ -103,6 +103,7 @@ static int load_devices(struct thin_check *c, struct devices *d, const struct th
 
 	*d = (struct devices){
 		.upper = { .place = PD_AT_MAPPINGS, .value_size = sizeof(le64), .no_refs = no_refs,
+			   .mark = SLOT_UPPER,
 			   .root = le64_get(sb->data_mapping_root) },
 		.details = { .place = PD_AT_DETAILS, .no_refs = no_refs,
 			     .value_size = sizeof(struct thin_device_details),

@@ -231,6 +231,8 @@ static enum pd_problem child_problem(struct mappings *m, uint64_t block, uint64_
 		return p;
 	if (slot->flags & SLOT_ACTIVE)
 		return PD_PR_BLOCK_CYCLE;
+	if (slot->flags & SLOT_UPPER)
+		return PD_PR_BLOCK_KIND;
 	if (slot->flags & SLOT_LEAF && slot->value_size != sizeof(le64))
 		return PD_PR_NODE_VALUE_SIZE;
 	if (!slot->nr)
@@ -499,7 +501,7 @@ void mappings_unfold(struct mappings *m)
 		slot->refs = 0;
 		if (!(slot->flags & SLOT_FOLDED))
 			continue;
-		slot->flags &= SLOT_LEAF | SLOT_LATE | SLOT_WIDE;
+		slot->flags &= SLOT_LEAF | SLOT_LATE | SLOT_WIDE | SLOT_UPPER;
 		slot->height = 0;
 		c = slot->flags & SLOT_LEAF ? NULL : slots_children(&m->s->slots, b, buf);
 		if (c && slot->nr)

@@ -7,6 +7,12 @@
 
 #include "meta/scan.h"
 
+/*
+ * Nodes of upper trees get this mark when they are read, before any fold. Their leaves look like
+ * leaves of mappings, and a device's root that leads to one must not be believed.
+ */
+#define SLOT_UPPER	0x80
+
 struct mappings {
 	struct scan *s;
 	struct counts *counts;		/* data blocks; NULL: not counted */

@@ -64,7 +64,7 @@ static int walk_small_trees(struct salvage *sv, struct tree_walk *upper, struct 
 	int r;
 
 	*upper = (struct tree_walk){ .place = PD_AT_MAPPINGS, .value_size = sizeof(le64),
-				     .root = le64_get(sb->data_mapping_root) };
+				     .mark = SLOT_UPPER, .root = le64_get(sb->data_mapping_root) };
 	*details = (struct tree_walk){ .place = PD_AT_DETAILS,
 				       .value_size = sizeof(struct thin_device_details),
 				       .root = le64_get(sb->device_details_root) };
