@@ -1,24 +1,26 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Records of an era device into new metadata, streamed: nothing of the device's size is kept. */
+/* Records of an era device into new metadata, in any order that a window (window.h) can put right. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include "era/metadata.h"
-#include "persistent-data/build.h"
+#include "era/window.h"
 
 struct era_build {
 	struct era_emitter e;
 	struct out *out;
 	struct pd_log *log;
-	bool dry, begun;
+	bool dry, begun, have_array;
 	struct era_sb_record sb;
 	struct era_writeset_record now;
 	struct array_build words, eras;
-	struct tree_build tree;
-	uint64_t next_word, word, last_bit;	/* last_bit: one past the last bit told */
-	uint64_t next_era, next_key;		/* next array entry; smallest era allowed */
+	struct window word_window, era_window;
+	struct built {			/* writesets so far, in the order they came */
+		uint32_t era, nr_bits;
+		uint64_t root;
+	} *built;
+	size_t nr_built, max_built;
 	uint64_t array_root;
-	bool have_array;
 	uint64_t needed;
 };
 
@@ -44,9 +46,13 @@ static int superblock(struct era_emitter *e, const struct era_sb_record *sb)
 	if (!r)
 		r = array_build_init(&b->eras, b->out, sizeof(le32));
 	if (!r)
-		r = tree_build_init(&b->tree, b->out, sizeof(struct era_writeset));
+		r = window_init(&b->word_window, &b->words, BITSET_WORD_BITS);
+	if (!r)
+		r = window_init(&b->era_window, &b->eras, 1);
 	return r || b->dry ? r : out_begin(b->out, KIND_ERA_SB);
 }
+
+/* ---- Writesets ---- */
 
 static int writeset_begin(struct era_emitter *e, const struct era_writeset_record *w)
 {
@@ -55,75 +61,104 @@ static int writeset_begin(struct era_emitter *e, const struct era_writeset_recor
 	if (w->era > b->sb.current_era)
 		return refuse(b, "writeset of era %" PRIu32 ", but the current era is %" PRIu32, w->era,
 			      b->sb.current_era);
-	if (w->era < b->next_key)
-		return refuse(b, "writeset of era %" PRIu32 " stands twice or out of order", w->era);
+	if (b->nr_built == b->max_built) {
+		size_t max = b->max_built ? 2 * b->max_built : 64;
+		struct built *more = realloc(b->built, max * sizeof(*more));
+
+		if (!more)
+			return -ENOMEM;
+		b->built = more;
+		b->max_built = max;
+	}
 	b->now = *w;
-	b->next_key = w->era + 1ull;
-	b->next_word = b->word = b->last_bit = 0;
 	return 0;
 }
 
-static int push_word(struct era_build *b)
+static int misplaced(struct era_build *b, uint64_t block, int r, const char *what, uint64_t nr)
 {
-	le64 v = le64_put(b->word);
-
-	b->next_word++;
-	b->word = 0;
-	return array_build_push(&b->words, &v);
+	if (r != -ERANGE)
+		return r;
+	return refuse(b, "block %" PRIu64 " comes more than %" PRIu64 " %s too late: that much order there must be",
+		      block, nr * (WINDOW_PIECES - 1), what);
 }
 
 static int bits(struct era_emitter *e, uint32_t begin, const uint64_t *words, uint32_t nr)
 {
 	struct era_build *b = of(e);
-	uint64_t end = (uint64_t)begin + nr;
-	int r = 0;
+	uint32_t n;
 
-	if (end > b->now.nr_bits)
-		return refuse(b, "block %" PRIu64 " is past the %" PRIu32 " bits of era %" PRIu32, end - 1,
-			      b->now.nr_bits, b->now.era);
-	if (begin < b->last_bit)
-		return refuse(b, "block %" PRIu32 " of era %" PRIu32 " stands twice or out of order", begin,
-			      b->now.era);
-	b->last_bit = end;
-	while (b->next_word < begin / BITSET_WORD_BITS && !r)
-		r = push_word(b);
-	if (begin % BITSET_WORD_BITS == 0 && nr >= BITSET_WORD_BITS) {
-		/* whole words, the last perhaps in part */
-		for (uint32_t i = 0; !r && i < nr / BITSET_WORD_BITS; i++) {
-			b->word = words[i];
-			r = push_word(b);
-		}
-		if (!r && nr % BITSET_WORD_BITS)
-			b->word = words[nr / BITSET_WORD_BITS];
-		return r;
-	}
-	for (uint32_t i = 0; !r && i < nr; i++) {
-		uint64_t bit = (uint64_t)begin + i;
+	if ((uint64_t)begin + nr > b->now.nr_bits)
+		return refuse(b, "block %" PRIu64 " is past the %" PRIu32 " bits of era %" PRIu32,
+			      max_t(uint64_t, begin, b->now.nr_bits), b->now.nr_bits, b->now.era);
+	/* as many as lie in one word, here and there */
+	for (uint32_t done = 0; done < nr && !b->dry; done += n) {
+		uint32_t at = begin + done, shift = at % BITSET_WORD_BITS, word;
+		uint64_t mask, value;
+		struct window_piece *p;
+		le64 v;
+		int r = window_get(&b->word_window, at / BITSET_BITS_PER_BLOCK, &p);
 
-		while (b->next_word < bit / BITSET_WORD_BITS && !r)
-			r = push_word(b);
-		b->word |= (words[i / 64] >> (i % 64) & 1) << (bit % BITSET_WORD_BITS);
+		if (r)
+			return misplaced(b, at, r, "bits", BITSET_BITS_PER_BLOCK);
+		n = min_t(uint32_t, nr - done, 64 - max_t(uint32_t, shift, done % 64));
+		mask = (n == 64 ? UINT64_MAX : (1ull << n) - 1) << shift;
+		value = words[done / 64] >> done % 64 << shift & mask;
+		word = at % BITSET_BITS_PER_BLOCK / BITSET_WORD_BITS;
+		if (p->seen[word] & mask)
+			return refuse(b, "block %" PRIu64 " stands twice in era %" PRIu32,
+				      (uint64_t)at - shift + (unsigned)__builtin_ctzll(p->seen[word] & mask), b->now.era);
+		p->seen[word] |= mask;
+		memcpy(&v, p->values + sizeof(v) * word, sizeof(v));
+		v = le64_put(le64_get(v) | value);
+		memcpy(p->values + sizeof(v) * word, &v, sizeof(v));
 	}
-	return r;
+	return 0;
 }
 
 static int writeset_end(struct era_emitter *e)
 {
 	struct era_build *b = of(e);
-	struct era_writeset v = { .nr_bits = le32_put(b->now.nr_bits) };
-	uint64_t root;
-	int r = 0;
+	struct built *w = &b->built[b->nr_built];
+	int r = window_finish(&b->word_window, ceil_div(b->now.nr_bits, BITSET_WORD_BITS));
 
-	while (b->next_word < ceil_div(b->now.nr_bits, BITSET_WORD_BITS) && !r)
-		r = push_word(b);
+	*w = (struct built){ .era = b->now.era, .nr_bits = b->now.nr_bits };
 	if (!r)
-		r = array_build_finish(&b->words, &root);
+		r = array_build_finish(&b->words, &w->root);
 	if (r)
 		return r;
-	out_ref(b->out, root);
-	v.root = le64_put(root);
-	return tree_build_push(&b->tree, b->now.era, &v);
+	out_ref(b->out, w->root);
+	b->nr_built++;
+	return 0;
 }
+
+static int by_era(const void *va, const void *vb)
+{
+	const struct built *a = va, *b = vb;
+
+	return a->era < b->era ? -1 : a->era > b->era;
+}
+
+static int build_tree(struct era_build *b, uint64_t *root)
+{
+	struct tree_build t;
+	int r = tree_build_init(&t, b->out, sizeof(struct era_writeset));
+
+	if (b->nr_built)
+		qsort(b->built, b->nr_built, sizeof(*b->built), by_era);
+	for (size_t i = 0; !r && i < b->nr_built; i++) {
+		const struct built *w = &b->built[i];
+		struct era_writeset v = { le32_put(w->nr_bits), le64_put(w->root) };
+
+		r = i && w->era == w[-1].era ? refuse(b, "there are two writesets of era %" PRIu32, w->era) :
+		    tree_build_push(&t, w->era, &v);
+	}
+	if (!r)
+		r = tree_build_finish(&t, root);
+	tree_build_exit(&t);
+	return r;
+}
+
+/* ---- The era array ---- */
 
 static int array_begin(struct era_emitter *e)
 {
@@ -138,33 +173,35 @@ static int array_begin(struct era_emitter *e)
 static int eras(struct era_emitter *e, uint32_t begin, const uint32_t *values, uint32_t nr)
 {
 	struct era_build *b = of(e);
-	int r;
+	const uint32_t max = array_max_entries(sizeof(le32));
 
 	if ((uint64_t)begin + nr > b->sb.nr_blocks)
 		return refuse(b, "block %" PRIu64 " is past the %" PRIu32 " blocks there are",
-			      (uint64_t)begin + nr - 1, b->sb.nr_blocks);
-	if (begin < b->next_era)
-		return refuse(b, "block %" PRIu32 " stands twice or out of order", begin);
-	for (uint32_t i = 0; i < nr; i++)
-		if (values[i] > b->sb.current_era)
-			return refuse(b, "block %" PRIu32 ": era %" PRIu32 ", but the current era is %" PRIu32,
-				      begin + i, values[i], b->sb.current_era);
-	r = array_build_pad(&b->eras, begin - b->next_era + (b->dry ? nr : 0));
-	b->next_era = (uint64_t)begin + nr;
-	for (uint32_t i = 0; !r && !b->dry && i < nr; i++) {
+			      max_t(uint64_t, begin, b->sb.nr_blocks), b->sb.nr_blocks);
+	for (uint32_t i = 0; i < nr && !b->dry; i++) {
+		uint32_t at = begin + i, k = at % max;
+		struct window_piece *p;
 		le32 v = le32_put(values[i]);
+		int r = window_get(&b->era_window, at / max, &p);
 
-		r = array_build_push(&b->eras, &v);
+		if (r)
+			return misplaced(b, at, r, "blocks", max);
+		if (values[i] > b->sb.current_era)
+			return refuse(b, "block %" PRIu32 ": era %" PRIu32 ", but the current era is %" PRIu32, at,
+				      values[i], b->sb.current_era);
+		if (p->seen[k / 64] >> k % 64 & 1)
+			return refuse(b, "block %" PRIu32 " stands twice", at);
+		p->seen[k / 64] |= 1ull << k % 64;
+		memcpy(p->values + sizeof(v) * k, &v, sizeof(v));
 	}
-	return r;
+	return 0;
 }
 
 static int array_end(struct era_emitter *e)
 {
 	struct era_build *b = of(e);
-	int r = array_build_pad(&b->eras, b->sb.nr_blocks - b->next_era);
+	int r = window_finish(&b->era_window, b->sb.nr_blocks);
 
-	b->next_era = b->sb.nr_blocks;
 	return r ? r : array_build_finish(&b->eras, &b->array_root);
 }
 
@@ -177,7 +214,7 @@ static int superblock_end(struct era_emitter *e)
 	int r = b->have_array ? 0 : array_end(e);
 
 	if (!r)
-		r = tree_build_finish(&b->tree, &tree);
+		r = build_tree(b, &tree);
 	if (r)
 		return r;
 	out_ref(b->out, tree);
@@ -237,9 +274,11 @@ void era_build_destroy(struct era_emitter *e)
 	if (b->begun) {
 		array_build_exit(&b->words);
 		array_build_exit(&b->eras);
-		tree_build_exit(&b->tree);
+		window_exit(&b->word_window);
+		window_exit(&b->era_window);
 	}
 	out_destroy(b->out);
+	free(b->built);
 	free(b);
 }
 

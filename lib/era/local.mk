@@ -12,5 +12,7 @@ libpdata_all_la_SOURCES += \
 	era/metadata.h \
 	era/records.h \
 	era/repair.c \
+	era/window.c \
+	era/window.h \
 	era/xml.c
 EXTRA_DIST += era/README

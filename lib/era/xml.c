@@ -142,20 +142,14 @@ static void say_where(void *ctx, enum pd_log_level level, const char *text)
 /* Blocks [@begin, @begin + @len) are marked. */
 static int marked(struct era_emitter *e, uint32_t begin, uint32_t len)
 {
-	static const uint64_t ones[4] = { UINT64_MAX, UINT64_MAX, UINT64_MAX, UINT64_MAX };
+	uint64_t ones[16];
 	int r = 0;
 
-	for (uint64_t done = 0; !r && done < len; ) {
-		uint32_t n = (uint32_t)min_t(uint64_t, len - done, (begin + done) % 64 ?
-					     64 - (begin + done) % 64 : 256);
-
-		/* whole words at a time, once aligned */
-		if (n > 64)
-			n -= n % 64;
-		if ((uint64_t)begin + done + n > UINT32_MAX)
-			return e->bits(e, UINT32_MAX, ones, 1);	/* past any end: says so */
-		r = e->bits(e, (uint32_t)(begin + done), ones, n);
-		done += n;
+	memset(ones, 0xff, sizeof(ones));
+	/* The first call past the last bit is refused, so that nothing wraps. */
+	for (uint32_t done = 0, n; !r && done < len; done += n) {
+		n = min_t(uint32_t, len - done, 64 * ARRAY_SIZE(ones));
+		r = e->bits(e, begin + done, ones, n);
 	}
 	return r;
 }

@@ -405,11 +405,23 @@ static int emit_array_block(struct array_build *a)
 
 int array_build_push(struct array_build *a, const void *value)
 {
-	int r = a->nr == a->max ? emit_array_block(a) : 0;
+	return array_build_push_many(a, value, 1);
+}
 
-	if (r)
-		return r;
-	memcpy((uint8_t *)(a->block + 1) + (size_t)a->nr++ * a->value_size, value, a->value_size);
+int array_build_push_many(struct array_build *a, const void *values, uint32_t nr)
+{
+	uint32_t vs = a->value_size, n;
+
+	for (uint32_t done = 0; done < nr; done += n) {
+		int r = a->nr == a->max ? emit_array_block(a) : 0;
+
+		if (r)
+			return r;
+		n = min_t(uint32_t, nr - done, a->max - a->nr);
+		memcpy((uint8_t *)(a->block + 1) + (size_t)a->nr * vs, (const uint8_t *)values + (size_t)done * vs,
+		       (size_t)n * vs);
+		a->nr += n;
+	}
 	return 0;
 }
 

@@ -159,6 +159,8 @@ struct array_build {
 int array_build_init(struct array_build *a, struct out *out, uint32_t value_size);
 void array_build_exit(struct array_build *a);
 int array_build_push(struct array_build *a, const void *value);
+/* @nr values, one after the other. */
+int array_build_push_many(struct array_build *a, const void *values, uint32_t nr);
 /* @nr values of zero bytes. */
 int array_build_pad(struct array_build *a, uint64_t nr);
 int array_build_finish(struct array_build *a, uint64_t *root);

@@ -8,6 +8,21 @@
 #include "xml/reader.h"
 
 #define MAX_ROWS 32u
+#define MAX_LITERAL 32u		/* bytes: an attribute's name with all between it and the value before */
+
+/*
+ * How the writer spells an element of numbers: literal, value, literal, value ... "/>. Elements with other
+ * attributes, with optional ones or with something inside have no spelling.
+ */
+struct spelling {
+	unsigned nr;			/* values; 0: no spelling */
+	uint8_t attr[XML_MAX_ATTRS];	/* which attribute each is */
+	uint64_t max[XML_MAX_ATTRS];	/* of a number */
+	struct literal {
+		uint64_t word[MAX_LITERAL / 8], mask[MAX_LITERAL / 8];
+		uint8_t len;
+	} before[XML_MAX_ATTRS];
+};
 
 struct reader {
 	const struct xml_schema *schema;
@@ -33,6 +48,7 @@ struct reader {
 	unsigned hint;			/* the row seen last */
 	uint8_t tag_len[MAX_ROWS];
 	uint8_t name_len[MAX_ROWS][XML_MAX_ATTRS];
+	struct spelling spelling[MAX_ROWS];
 
 	/* expat */
 	void *expat;			/* XML_Parser, once it reads */
@@ -48,7 +64,12 @@ void xml_set_number(void *record, const struct xml_attr *a, uint64_t n);
 /* Sets the member from text ending in a 0 byte. NULL, or why it cannot be. */
 const char *xml_set_text(struct reader *r, const struct xml_attr *a, const char *s, size_t len);
 
-bool xml_may_stand(const struct reader *r, unsigned row);
+static inline bool xml_may_stand(const struct reader *r, unsigned row)
+{
+	uint32_t inside = r->schema->elements[row].inside;
+
+	return r->depth ? inside >> r->stack[r->depth - 1] & 1 : !inside && !r->root_done;
+}
 /* r->row begins, its record filled; the element open last ends. 0 or r->err. */
 int xml_element_start(struct reader *r);
 int xml_element_end(struct reader *r);

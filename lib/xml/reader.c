@@ -153,13 +153,6 @@ int xml_element_end(struct reader *r)
 	return r->err;
 }
 
-bool xml_may_stand(const struct reader *r, unsigned row)
-{
-	uint32_t inside = r->schema->elements[row].inside;
-
-	return r->depth ? inside >> r->stack[r->depth - 1] & 1 : !inside && !r->root_done;
-}
-
 /* ---- Expat ---- */
 
 static void locate(struct reader *r)

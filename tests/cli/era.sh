@@ -102,6 +102,23 @@ bad "block twice" "$(sb '' '<era block="1" era="1"/><era block="1" era="2"/>')"
 head -c 8192 /dev/zero >small.img
 is 1 "too small" "$tools/era_restore" -i g.xml -o small.img; says err "are needed" "too small"
 
+# writesets, bits and blocks in any order say the same; each may stand once
+perl -e 'undef $/; $_ = <>; ($sb, $rest) = /(.*?\n)(.*)/s; @w = $rest =~ /(  <writeset.*?<\/writeset>\n)/sg; ($a) = $rest =~ /<era_array>\n(.*)  <\/era_array>/s;
+	sub turn { join "", reverse split /^/, $_[0] }
+	for (@w) { my @l = split /^/; $_ = join "", $l[0], turn(join "", @l[1 .. $#l - 1]), $l[-1] }
+	print $sb, "<era_array>\n", turn($a), "</era_array>\n", reverse(@w), "</superblock>\n"' g.xml >turned.xml
+cmp -s g.xml turned.xml && no "turned.xml is as it was"
+fresh o.img
+is 0 "any order" "$tools/era_restore" -i turned.xml -o o.img
+is 0 "dump" "$tools/era_dump" o.img; same out g.xml "any order"
+is 0 "check" "$tools/era_check" o.img; silent err "any order"
+bad "bit twice" "$(sb '<writeset era="5" nr_bits="9"><bit block="3" value="true"/><bit block="3" value="true"/></writeset>')"
+bad "bit in a range" "$(sb '<writeset era="5" nr_bits="99"><marked block_begin="1" len="90"/><bit block="70" value="true"/></writeset>')"; says err "block 70 stands twice" "bit in a range"
+bad "writeset twice, not in a row" "$(sb '<writeset era="5" nr_bits="3"/><writeset era="3" nr_bits="3"/><writeset era="5" nr_bits="3"/>')"; says err "two writesets of era 5" "writeset twice"
+fresh o.img
+echo '<superblock uuid="" block_size="8" nr_blocks="9000000" current_era="1"><era_array><era block="8999999" era="1"/><era block="0" era="1"/></era_array></superblock>' >far.xml
+is 1 "too far out of order" "$tools/era_restore" -i far.xml -o o.img; says err "too late" "too far"
+
 # every block lost in turn: a list is whole or there is none; a repair leaves no changed block out
 is 0 "list" "$tools/era_invalidate" --written-since 8 g.img; cp out full; numbers full | sort >full.n
 n=90	# more than the metadata takes

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include "base/util.h"
+#include "era/elements.h"
+#include "era/records.h"
 #include "thin/elements.h"
 #include "thin/records.h"
 #include "unit/unit.h"
@@ -15,6 +17,7 @@
 struct fixture {
 	const char *text;
 	size_t len, at;
+	const struct xml_schema *schema;
 	struct xml_pos pos;
 	char said[16384];	/* what handlers and the log got, in order */
 	size_t used;
@@ -46,14 +49,12 @@ static void hear(void *ctx, enum pd_log_level level, const char *text)
 	note(ctx, "log %s\n", text);
 }
 
-static int start(void *ctx, unsigned row, const void *record)
+static void note_thin(struct fixture *f, unsigned row, const void *record)
 {
-	struct fixture *f = ctx;
 	const struct thin_mapping_record *m = record;
 	const struct thin_device_record *d = record;
 	const struct thin_sb_record *sb = record;
 
-	note(f, "%" PRIu64 ":%" PRIu64 " %u", f->pos.line, f->pos.column, row);
 	switch (row) {
 	case THIN_EL_SUPERBLOCK:
 		note(f, " %u %" PRIu64 " %u %u %" PRIu64 "\n", sb->time, sb->transaction, sb->flags,
@@ -70,6 +71,25 @@ static int start(void *ctx, unsigned row, const void *record)
 		note(f, " %" PRIu64 " %" PRIu64 " %" PRIu64 " %u\n", m->vbegin, m->dbegin, m->len,
 		     m->time);
 	}
+}
+
+static void note_era(struct fixture *f, unsigned row, const void *record)
+{
+	const struct era_xml_bit *b = record;
+	const uint32_t *n = record;
+
+	if (row == ERA_EL_BIT)
+		note(f, " %u %d\n", b->block, b->value);
+	else if (row != ERA_EL_ERA_ARRAY)
+		note(f, " %u %u\n", n[0], n[1]);
+}
+
+static int start(void *ctx, unsigned row, const void *record)
+{
+	struct fixture *f = ctx;
+
+	note(f, "%" PRIu64 ":%" PRIu64 " %u", f->pos.line, f->pos.column, row);
+	(f->schema == &era_schema ? note_era : note_thin)(f, row, record);
 	return 0;
 }
 
@@ -79,20 +99,13 @@ static int end(void *ctx, unsigned row)
 	return 0;
 }
 
-static int read_it(struct fixture *f, const char *text, size_t len, bool expat_only, unsigned chunk)
-{
-	static const struct xml_handler handler = { start, end };
-	struct pd_source src = { read_text, f };
-	struct pd_log log = { hear, f, PD_LOG_WARN };
-	struct xml_reader_opts o = { .expat_only = expat_only, .chunk = chunk };
-
-	memset(f, 0, sizeof(*f));
-	f->text = text;
-	f->len = len;
-	return xml_read(&src, &thin_schema, &handler, f, &o, &f->pos, &log);
-}
-
-static const char sample[] =
+/* What is spelt as the writer spells it is read a shorter way where enough text is left: so all of it has blanks behind
+ * it in one of two forms. */
+static const struct sample {
+	const struct xml_schema *schema;
+	const char *text;
+} samples[] = {
+	{ &thin_schema,
 	"<superblock uuid=\"\" time=\"1\" transaction=\"3\" version=\"2\" data_block_size=\"128\" nr_data_blocks=\"2000\">\n"
 	"  <def name=\"48\">\n"
 	"    <range_mapping origin_begin=\"0\" data_begin=\"1500\" length=\"10\" time=\"0\"/>\n"
@@ -100,15 +113,47 @@ static const char sample[] =
 	"  <device dev_id=\"1\" mapped_blocks=\"12\" transaction=\"0\" creation_time=\"0\" snap_time=\"1\">\n"
 	"    <ref name=\"48\"/>\n"
 	"    <single_mapping origin_block=\"30\" data_block=\"18446744073709551615\" time=\"16777215\"/>\n"
+	"    <single_mapping origin_block=\"3000000\" data_block=\"12345678\" time=\"1\"/>\n"
 	"    <single_mapping data_block=\"4\" origin_block=\"31\" time=\"1\"></single_mapping>\n"
 	"  </device>\n"
 	"  <device dev_id=\"2\" mapped_blocks=\"0\" transaction=\"0\" creation_time=\"0\" snap_time=\"1\"/>\n"
-	"</superblock>\n";
+	"</superblock>\n" },
+	{ &era_schema,
+	"<superblock uuid=\"\" block_size=\"128\" nr_blocks=\"4\" current_era=\"5\">\n"
+	"  <writeset era=\"4\" nr_bits=\"4\">\n"
+	"    <bit block=\"0\" value=\"true\"/>\n"
+	"    <bit block=\"4294967295\" value=\"false\"/>\n"
+	"    <marked block_begin=\"1\" len=\"1234567\"/>\n"
+	"    <bit value=\"true\" block=\"3\"/>\n"
+	"  </writeset>\n"
+	"  <era_array>\n"
+	"    <era block=\"0\" era=\"12345678\"/><era block=\"1\" era=\"1234567\"/>\n"
+	"    <era block=\"2\" era=\"0\"/>\n"
+	"  </era_array>\n"
+	"</superblock>\n" },
+};
+#define BLANKS 1000u
+#define MAX_TEXT 2048u
 
-static void compare(const char *text, size_t len, unsigned chunk)
+static int read_it(struct fixture *f, const struct sample *s, const char *text, size_t len, bool expat_only,
+		   unsigned chunk)
+{
+	static const struct xml_handler handler = { start, end };
+	struct pd_source src = { read_text, f };
+	struct pd_log log = { hear, f, PD_LOG_WARN };
+	struct xml_reader_opts o = { .expat_only = expat_only, .chunk = chunk };
+
+	memset(f, 0, sizeof(*f));
+	f->schema = s->schema;
+	f->text = text;
+	f->len = len;
+	return xml_read(&src, s->schema, &handler, f, &o, &f->pos, &log);
+}
+
+static void compare(const struct sample *s, const char *text, size_t len, unsigned chunk)
 {
 	static struct fixture a, b;
-	int ra = read_it(&a, text, len, true, 4096), rb = read_it(&b, text, len, false, chunk);
+	int ra = read_it(&a, s, text, len, true, 4096), rb = read_it(&b, s, text, len, false, chunk);
 
 	if (ra == rb && !strcmp(a.said, b.said))
 		return;
@@ -117,40 +162,66 @@ static void compare(const char *text, size_t len, unsigned chunk)
 		rb, (int)len, text, a.said, b.said);
 }
 
+/* @text as it is, and with blanks behind it. */
+static void compare_both(const struct sample *s, char text[MAX_TEXT + BLANKS], size_t len, unsigned chunk)
+{
+	compare(s, text, len, chunk);
+	memset(text + len, ' ', BLANKS);
+	compare(s, text, len + BLANKS, chunk);
+}
+
 static void test_a_dump_reads_as_it_stands(void)
 {
 	static struct fixture f;
+	const struct sample *s = samples;
 
-	CU_ASSERT_EQUAL(read_it(&f, sample, strlen(sample), false, 0), 0);
+	CU_ASSERT_EQUAL(read_it(&f, s, s->text, strlen(s->text), false, 0), 0);
 	CU_ASSERT(strstr(f.said, "3:5 4 0 1500 10 0\n") != NULL);
 	CU_ASSERT(strstr(f.said, "7:5 3 30 18446744073709551615 1 16777215\n") != NULL);
 	CU_ASSERT(strstr(f.said, "6:5 5 '48'\n") != NULL);
+	s++;
+	CU_ASSERT_EQUAL(read_it(&f, s, s->text, strlen(s->text), false, 0), 0);
+	CU_ASSERT(strstr(f.said, "3:5 2 0 1\n") != NULL);
+	CU_ASSERT(strstr(f.said, "4:5 2 4294967295 0\n") != NULL);
+	CU_ASSERT(strstr(f.said, "9:5 5 0 12345678\n9:36 5 1 1234567\n") != NULL);
 }
 
 static void test_pieces_of_any_size(void)
 {
-	for (unsigned chunk = 1; chunk < 400; chunk++)
-		compare(sample, strlen(sample), chunk);
+	char text[MAX_TEXT + BLANKS];
+
+	for (const struct sample *s = samples; s < samples + ARRAY_SIZE(samples); s++)
+		for (unsigned chunk = 1; chunk < 400; chunk++) {
+			memcpy(text, s->text, strlen(s->text));
+			compare_both(s, text, strlen(s->text), chunk);
+		}
 }
 
 static void test_texts_cut_anywhere(void)
 {
-	for (size_t len = 0; len <= strlen(sample); len++)
-		compare(sample, len, 0);
+	for (const struct sample *s = samples; s < samples + ARRAY_SIZE(samples); s++)
+		for (size_t len = 0; len <= strlen(s->text); len++) {
+			char text[MAX_TEXT + BLANKS];
+
+			memcpy(text, s->text, len);
+			compare_both(s, text, len, 0);
+		}
 }
 
 static void test_any_change_is_seen_alike(void)
 {
 	static const char *const bits[] = { "<", ">", "/", "\"", "'", "&amp;", "&x;", "&#65;", " ", "\n", "\r\n",
-		"\t", "=", "0", "99999999999", "<!-- c -->", "<?pi x?>", "<![CDATA[ ]]>", "\xc3\xa9",
-		"\x80", "\x01", "x", "</def>", "<ref name=\"48\"/>", "<!DOCTYPE a>", "<superblock/>" };
+		"\t", "=", "0", "9", ":", "99999999999", "99999999999999999999", "<!-- c -->", "<?pi x?>",
+		"<![CDATA[ ]]>", "\xc3\xa9", "\x80", "\x01", "x", "t", "true", "</def>", "<ref name=\"48\"/>",
+		"<!DOCTYPE a>", "<superblock/>", "\"/>", "    <bit block=\"7\" value=\"true\"/>\n" };
 	uint32_t seed = 1;
-	char text[sizeof(sample) + 256];
+	char text[MAX_TEXT + BLANKS];
 
 	for (unsigned round = 0; round < 30000; round++) {
-		size_t len = strlen(sample);
+		const struct sample *s = &samples[round / 2 % ARRAY_SIZE(samples)];
+		size_t len = strlen(s->text);
 
-		memcpy(text, sample, len);
+		memcpy(text, s->text, len);
 		for (unsigned k = 0; k < 1 + round % 2; k++) {
 			uint32_t r = (seed = seed * 1664525 + 1013904223) >> 8;
 			size_t at = r % (len + 1), cut = min_t(size_t, r >> 12 & 3 ? 0 : r >> 14 & 7, len - at);
@@ -161,7 +232,7 @@ static void test_any_change_is_seen_alike(void)
 			memcpy(text + at, bit, n);
 			len = len - cut + n;
 		}
-		compare(text, len, round % 3 ? 4096 : 1 + round % 97);
+		compare_both(s, text, len, round % 3 ? 4096 : 1 + round % 97);
 	}
 }
 

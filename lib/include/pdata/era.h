@@ -49,8 +49,14 @@ struct pd_era_dump_opts {
 int pd_era_dump(struct pd_io *io, const struct pd_era_dump_opts *o, const struct pd_run *run,
 		const struct pd_sink *out);
 
-/** pd_era_restore() - new metadata from XML, whose writesets, bits and blocks ascend. Written in the order of
- * pd_thin_restore(); returns as it. */
+/**
+ * pd_era_restore() - new metadata from XML.
+ *
+ * Writesets come in any order, bits and blocks of the array within a window of 133 M bits and 4 M blocks. Refused:
+ * eras above the current one, blocks and bits past the end, whatever stands twice. Written in the order of
+ * pd_thin_restore(); returns as it.
+ * Memory: some 32 MiB, and 16 bytes a writeset.
+ */
 int pd_era_restore(const struct pd_source *xml, struct pd_io *out, const struct pd_run *run);
 
 /** struct pd_era_repair_result - @nr_lost: blocks (of writesets and of the array) taken for written. */
