@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include "base/bits.h"
 #include "persistent-data/build.h"
+#include "thin/leaf.h"
 #include "thin/names.h"
 
 #define LEAF_MAX 252u
@@ -153,17 +154,12 @@ static int build_superblock(struct thin_emitter *e, const struct thin_sb_record 
 static int leaf_done(struct level_build *l, const struct node_header *n, uint64_t block)
 {
 	struct thin_build *b = l->ctx;
-	uint32_t nr = le32_get(n->nr_entries);
-	const le64 *values = node_value_ptr(n, 0);
 	struct def *d;
 	int r;
 
-	for (uint32_t i = 0; i < nr && b->has_counts; i++) {
-		uint64_t v = le64_get(values[i]);
-
-		if (v != UNKNOWN)
-			counts_inc_alone(&b->data, mapping_block(v));
-	}
+	/* What is UNKNOWN lies beyond the end and is not counted. */
+	if (b->has_counts)
+		(void)leaf_count(&b->data, n, b->bound, THIN_MAX_TIME);
 	if (!b->in_def)
 		return index_build_push(&b->index, node_key(n, 0), block);
 	r = GROW(b, leaf_keys, 1);

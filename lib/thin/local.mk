@@ -19,6 +19,8 @@ libpdata_all_la_SOURCES += \
 	thin/human.c \
 	thin/in-place.c \
 	thin/intersect.c \
+	thin/leaf.c \
+	thin/leaf.h \
 	thin/mappings.c \
 	thin/mappings.h \
 	thin/names.c \

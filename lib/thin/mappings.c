@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include "thin/leaf.h"
 #include "thin/mappings.h"
 
 #define SLOT_DAMAGED	0x08	/* something below it is lost */
@@ -30,71 +31,6 @@ void mappings_exit(struct mappings *m)
 	bits_exit(&m->counted);
 }
 
-#define MAX_LEAF_ENTRIES 252u	/* of 8-byte values; node_check() holds larger claims off */
-
-/* Data blocks in a row, all counted in one word. */
-struct counted {
-	size_t word;
-	uint64_t blocks;
-};
-
-/* Asks for the words that @nr data blocks from @block on are counted in. Returns the end of the list. */
-static struct counted *list_run(const struct counts *c, uint64_t block, uint64_t nr, struct counted *list)
-{
-	while (nr) {
-		unsigned at = block % COUNTS_PER_WORD;
-		uint64_t here = min_t(uint64_t, nr, COUNTS_PER_WORD - at);
-		size_t word = counts_word(c, block);
-
-		if (word != COUNTS_NOWHERE) {
-			__builtin_prefetch(&c->plane[0][word], 1);
-			*list++ = (struct counted){ word, ~0ull >> (COUNTS_PER_WORD - here) << at };
-		}
-		block += here;
-		nr -= here;
-	}
-	return list;
-}
-
-static uint64_t leaf_value(const uint8_t *values, uint32_t i)
-{
-	le64 raw;
-
-	memcpy(&raw, values + 8 * i, sizeof(raw));
-	return le64_get(raw);
-}
-
-/* On a worker thread: one leaf as it arrives. All words are asked for before the first is added
- * to, so that their way from memory overlaps. */
-static void count_leaf(struct mappings *m, const struct node_header *n, struct slot *slot)
-{
-	const uint32_t nr = le32_get(n->nr_entries);
-	const uint8_t *values = node_value_ptr(n, 0);
-	struct counted list[MAX_LEAF_ENTRIES], *end = list;
-	bool late = false, wide = false;
-
-	for (uint32_t i = 0, next; i < nr; i = next) {
-		const uint64_t v = leaf_value(values, i), block = mapping_block(v);
-		uint64_t len;
-
-		/* Data blocks in a row, mapped at one time. */
-		next = i + 1;
-		while (next < nr && leaf_value(values, next) - v == mapping_pack(next - i, 0))
-			next++;
-		len = next - i;
-		late |= mapping_time(v) > m->time;
-		if (block >= m->nr_data_blocks || len > m->nr_data_blocks - block) {
-			wide = true;
-			len = block < m->nr_data_blocks ? m->nr_data_blocks - block : 0;
-		}
-		if (m->counts)
-			end = list_run(m->counts, block, len, end);
-	}
-	slot->flags |= (late ? SLOT_LATE : 0) | (wide ? SLOT_WIDE : 0);
-	for (const struct counted *c = list; c < end; c++)
-		counts_inc(m->counts, c->word, c->blocks);
-}
-
 static bool is_leaf(const struct slot *slot)
 {
 	return slot->state == SLOT_OK && slot->kind == KIND_NODE && slot->flags & SLOT_LEAF &&
@@ -112,7 +48,9 @@ static int arrive(void *ctx, unsigned worker, uint64_t block, const struct slot 
 	    node_max_entries(slot->value_size))
 		((struct slot *)slot)->flags |= SLOT_CAPACITY;
 	if (is_leaf(slot)) {
-		count_leaf(m, data, (struct slot *)slot);
+		struct leaf_sum sum = leaf_count(m->counts, data, m->nr_data_blocks, m->time);
+
+		((struct slot *)slot)->flags |= (sum.late ? SLOT_LATE : 0) | (sum.wide ? SLOT_WIDE : 0);
 		bits_test_and_set_atomic(&m->counted, block);
 	}
 	return 0;

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include "io/engine.h"
 #include "io/stream.h"
+#include "thin/leaf.h"
 #include "thin/salvage.h"
 
 static void collect_leaves(struct salvage *sv, uint64_t b, unsigned depth, struct bits *leaves, struct bits *seen)
@@ -43,13 +44,7 @@ static int count(void *ctx, unsigned worker, uint64_t block, const void *data, i
 	(void)block;
 	if (err || block_kind(n) != KIND_NODE || node_check(n, sizeof(le64)))
 		return 0;
-	for (uint32_t i = 0; i < le32_get(n->nr_entries); i++) {
-		uint64_t b = mapping_block(node_value64(n, i));
-		size_t word = b < counts->nr ? counts_word(counts, b) : COUNTS_NOWHERE;
-
-		if (word != COUNTS_NOWHERE)
-			counts_inc(counts, word, counts_bit(b));
-	}
+	(void)leaf_count(counts, n, counts->nr, THIN_MAX_TIME);
 	return 0;
 }
 
