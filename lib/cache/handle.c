@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "cache/superblock.h"
-#include "persistent-data/array.h"
+#include "persistent-data/bitset.h"
 #include "persistent-data/metadata.h"
 #include <pdata/cache-metadata.h>
 
@@ -246,20 +246,20 @@ static int set_dirty(struct pd_cache *c, uint32_t cblock, uint64_t value, bool d
 	return with == value ? 0 : put(c, cblock, with);
 }
 
-int pd_cache_insert(struct pd_cache *c, const struct pd_cache_mapping *m)
+int pd_cache_insert(struct pd_cache *c, uint32_t cblock, uint64_t oblock, bool dirty)
 {
 	uint64_t value;
-	int r = get(c, m->cblock, &value);
+	int r = get(c, cblock, &value);
 
 	if (!r)
 		return -EEXIST;
 	if (r != -ENODATA)
 		return r;
-	if (m->cblock >= le32_get(c->sb.cache_blocks) || m->oblock >= MAX_OBLOCK)
+	if (cblock >= le32_get(c->sb.cache_blocks) || oblock >= MAX_OBLOCK)
 		return -EINVAL;
-	value = m->oblock << 16 | CACHE_VALID;
-	r = put(c, m->cblock, value);
-	return r ? r : set_dirty(c, m->cblock, value, m->dirty);
+	value = oblock << 16 | CACHE_VALID;
+	r = put(c, cblock, value);
+	return r ? r : set_dirty(c, cblock, value, dirty);
 }
 
 int pd_cache_remove(struct pd_cache *c, uint32_t cblock)

@@ -14,7 +14,7 @@
 #include <pdata/err.h>
 #include "base/workers.h"
 #include "cache/dump.h"
-#include "persistent-data/array.h"
+#include "persistent-data/bitset.h"
 
 #define BATCH (1u << 20)	/* dirty blocks sorted at a time: 16 MiB */
 #define NR_COPIERS 4u
@@ -257,7 +257,7 @@ static int copy_all(struct writeback *w, struct cache_view *v)
 
 /* ---- Clearing dirty bits ---- */
 
-static int clear_bits(struct writeback *w, struct tm *tm, struct cache_superblock *sb)
+static int clear_bits(struct writeback *w, struct pd_tm *tm, struct cache_superblock *sb)
 {
 	struct array mappings = { .tm = tm, .value = { .size = sizeof(le64) } };
 	uint64_t root = le64_get(sb->mapping_root);
@@ -293,8 +293,8 @@ static int clear_bits(struct writeback *w, struct tm *tm, struct cache_superbloc
 static int update_metadata(struct writeback *w, struct pd_io *io, struct cache_superblock *sb)
 {
 	struct sm_root root = sm_root_get(sb->metadata_space_map_root);
-	struct bm_block *b;
-	struct tm *tm;
+	struct pd_block *b;
+	struct pd_tm *tm;
 	int r = tm_open(&tm, io, 1024, &root, w->run->log);
 
 	if (r)

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include "era/metadata.h"
-#include "persistent-data/array.h"
+#include "persistent-data/bitset.h"
 #include "persistent-data/metadata.h"
 #include <pdata/era-metadata.h>
 
@@ -300,7 +300,7 @@ int pd_era_resize(struct pd_era *e, uint32_t nr)
 
 int pd_era_take_metadata_snap(struct pd_era *e)
 {
-	struct bm_block *b;
+	struct pd_block *b;
 	int r = le64_get(e->sb.metadata_snap) ? -EBUSY : pd_era_begin(e);
 
 	if (!r)
@@ -323,7 +323,7 @@ int pd_era_drop_metadata_snap(struct pd_era *e)
 {
 	uint64_t held = le64_get(e->sb.metadata_snap);
 	struct era_superblock copy;
-	struct bm_block *b;
+	struct pd_block *b;
 	int r;
 
 	if (!held)

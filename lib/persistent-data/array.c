@@ -1,17 +1,18 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include "persistent-data/array.h"
 
-static struct array_header *header(const struct bm_block *b)
+static struct array_header *header(const struct pd_block *b)
 {
 	return (struct array_header *)b->data;
 }
 
 static int inc_block(void *ctx, const void *values, uint32_t nr)
 {
-	struct array *a = ctx;
+	const struct array *a = ctx;
 	int r = 0;
 
 	for (uint32_t i = 0; i < nr && !r; i++) {
@@ -23,24 +24,34 @@ static int inc_block(void *ctx, const void *values, uint32_t nr)
 	return r;
 }
 
-static int read_block(struct array *a, uint64_t nr, struct bm_block **b)
+static int check(const struct array *a, const struct pd_block *b)
+{
+	if (array_block_check(b->data, a->value.size))
+		return 0;
+	pd_log(bm_log(tm_bm(a->tm)), PD_LOG_ERR, "metadata block %" PRIu64 ": values of %" PRIu32
+	       " bytes where the array has %" PRIu32, b->nr, le32_get(header(b)->value_size), a->value.size);
+	return -EUCLEAN;
+}
+
+static int read_block(const struct array *a, uint64_t nr, struct pd_block **b)
 {
 	int r = bm_read_lock(tm_bm(a->tm), nr, KIND_ARRAY, b);
 
-	if (!r && !array_block_check((*b)->data, a->value.size)) {
-		bm_unlock(*b);
-		r = -EUCLEAN;
+	if (!r) {
+		r = check(a, *b);
+		if (r)
+			bm_unlock(*b);
 	}
 	return r;
 }
 
 static int dec_block(void *ctx, const void *values, uint32_t nr)
 {
-	struct array *a = ctx;
+	const struct array *a = ctx;
 	int r = 0;
 
 	for (uint32_t i = 0; i < nr && !r; i++) {
-		struct bm_block *b;
+		struct pd_block *b;
 		uint64_t block;
 		le64 v;
 
@@ -60,10 +71,10 @@ static int dec_block(void *ctx, const void *values, uint32_t nr)
 	return r;
 }
 
-static struct btree index_of(struct array *a)
+static struct btree index_of(const struct array *a)
 {
 	return (struct btree){ .tm = a->tm, .levels = 1,
-			       .value = { .size = 8, .ctx = a, .inc = inc_block, .dec = dec_block } };
+			       .value = { .size = 8, .ctx = (void *)a, .inc = inc_block, .dec = dec_block } };
 }
 
 int array_empty(struct array *a, uint64_t *root)
@@ -81,7 +92,7 @@ int array_del(struct array *a, uint64_t root)
 }
 
 /* Array block @j, to be changed; the index is brought up to date. */
-static int shadow(struct array *a, uint64_t *root, uint64_t j, struct bm_block **b)
+static int shadow(struct array *a, uint64_t *root, uint64_t j, struct pd_block **b)
 {
 	struct btree t = index_of(a);
 	bool shared;
@@ -95,8 +106,7 @@ static int shadow(struct array *a, uint64_t *root, uint64_t j, struct bm_block *
 		r = tm_shadow(a->tm, le64_get(v), KIND_ARRAY, b, &shared);
 	if (r)
 		return r;
-	if (!array_block_check((*b)->data, a->value.size))
-		r = -EUCLEAN;
+	r = check(a, *b);
 	if (!r && shared && a->value.inc)
 		r = a->value.inc(a->value.ctx, array_value_ptr(header(*b), 0),
 				 le32_get(header(*b)->nr_entries));
@@ -109,7 +119,7 @@ static int shadow(struct array *a, uint64_t *root, uint64_t j, struct bm_block *
 	return r;
 }
 
-static int new_array_block(struct array *a, uint64_t *root, uint64_t j, struct bm_block **b)
+static int new_array_block(struct array *a, uint64_t *root, uint64_t j, struct pd_block **b)
 {
 	struct btree t = index_of(a);
 	le64 v;
@@ -126,14 +136,14 @@ static int new_array_block(struct array *a, uint64_t *root, uint64_t j, struct b
 	return r;
 }
 
-static void fill(struct array *a, struct bm_block *b, uint32_t nr, const void *value)
+static void fill(struct array *a, struct pd_block *b, uint32_t nr, const void *value)
 {
 	for (uint32_t i = le32_get(header(b)->nr_entries); i < nr; i++)
 		memcpy(array_value_ptr(header(b), i), value, a->value.size);
 	header(b)->nr_entries = le32_put(nr);
 }
 
-static int cut(struct array *a, struct bm_block *b, uint32_t nr)
+static int cut(struct array *a, struct pd_block *b, uint32_t nr)
 {
 	uint32_t was = le32_get(header(b)->nr_entries);
 	int r = 0;
@@ -149,7 +159,7 @@ int array_resize(struct array *a, uint64_t *root, uint64_t old, uint64_t nr, con
 	uint32_t max = array_max_entries(a->value.size);
 	uint64_t have = ceil_div(old, max), want = ceil_div(nr, max);
 	struct btree t = index_of(a);
-	struct bm_block *b;
+	struct pd_block *b;
 	int r = 0;
 
 	for (; !r && have > want; have--) {
@@ -188,7 +198,7 @@ int array_create(struct array *a, uint64_t nr, int (*get)(void *ctx, uint64_t i,
 
 	for (uint64_t j = 0; j < ceil_div(nr, max) && !r; j++) {
 		uint32_t end = (uint32_t)min_t(uint64_t, nr - j * max, max);
-		struct bm_block *b;
+		struct pd_block *b;
 
 		r = new_array_block(a, root, j, &b);
 		if (r)
@@ -201,11 +211,11 @@ int array_create(struct array *a, uint64_t nr, int (*get)(void *ctx, uint64_t i,
 	return r;
 }
 
-int array_get(struct array *a, uint64_t root, uint64_t i, void *value)
+int array_get(const struct array *a, uint64_t root, uint64_t i, void *value)
 {
 	uint32_t max = array_max_entries(a->value.size), e = (uint32_t)(i % max);
 	struct btree t = index_of(a);
-	struct bm_block *b;
+	struct pd_block *b;
 	uint64_t j = i / max;
 	le64 v;
 	int r = btree_lookup(&t, root, &j, &v);
@@ -225,7 +235,7 @@ int array_get(struct array *a, uint64_t root, uint64_t i, void *value)
 int array_set(struct array *a, uint64_t *root, uint64_t i, const void *value)
 {
 	uint32_t max = array_max_entries(a->value.size), e = (uint32_t)(i % max);
-	struct bm_block *b;
+	struct pd_block *b;
 	int r = shadow(a, root, i / max, &b);
 
 	if (r)
@@ -263,7 +273,7 @@ static int enter(struct array_cursor *c)
 	return r;
 }
 
-int array_cursor_begin(struct array *a, uint64_t root, struct array_cursor *c)
+int array_cursor_begin(const struct array *a, uint64_t root, struct array_cursor *c)
 {
 	int r;
 
@@ -312,7 +322,7 @@ void array_cursor_end(struct array_cursor *c)
 	btree_cursor_end(&c->c);
 }
 
-int array_walk(struct array *a, uint64_t root, int (*fn)(void *ctx, uint64_t i, const void *value),
+int array_walk(const struct array *a, uint64_t root, int (*fn)(void *ctx, uint64_t i, const void *value),
 	       void *ctx)
 {
 	struct array_cursor c;
@@ -327,117 +337,4 @@ int array_walk(struct array *a, uint64_t root, int (*fn)(void *ctx, uint64_t i, 
 		r = array_cursor_next(&c);
 	}
 	return r == -ENODATA ? 0 : r;
-}
-
-/* ---- Bitsets ---- */
-
-void bitset_open(struct bitset *s, struct tm *tm, uint64_t root, uint64_t nr_bits)
-{
-	*s = (struct bitset){ .words = { .tm = tm, .value = { .size = 8 } }, .root = root,
-			      .nr_bits = nr_bits };
-}
-
-int bitset_create(struct bitset *s, struct tm *tm, uint64_t nr_bits, bool value)
-{
-	int r;
-
-	bitset_open(s, tm, 0, 0);
-	r = array_empty(&s->words, &s->root);
-	return r ? r : bitset_resize(s, nr_bits, value);
-}
-
-int bitset_flush(struct bitset *s)
-{
-	le64 v = le64_put(s->value);
-	int r = s->have && s->dirty ? array_set(&s->words, &s->root, s->word, &v) : 0;
-
-	if (!r)
-		s->dirty = false;
-	return r;
-}
-
-static int load(struct bitset *s, uint64_t bit)
-{
-	uint64_t word = bit / BITSET_WORD_BITS;
-	le64 v;
-	int r;
-
-	if (bit >= s->nr_bits)
-		return -ENODATA;
-	if (s->have && s->word == word)
-		return 0;
-	r = bitset_flush(s);
-	if (!r)
-		r = array_get(&s->words, s->root, word, &v);
-	if (r)
-		return r;
-	s->word = word;
-	s->value = le64_get(v);
-	s->have = true;
-	return 0;
-}
-
-static int put(struct bitset *s, uint64_t bit, bool value)
-{
-	uint64_t mask = 1ull << (bit % BITSET_WORD_BITS);
-	int r = load(s, bit);
-
-	if (!r && !!(s->value & mask) != value) {
-		s->value ^= mask;
-		s->dirty = true;
-	}
-	return r;
-}
-
-int bitset_set(struct bitset *s, uint64_t bit) { return put(s, bit, true); }
-int bitset_clear(struct bitset *s, uint64_t bit) { return put(s, bit, false); }
-
-int bitset_test(struct bitset *s, uint64_t bit, bool *value)
-{
-	int r = load(s, bit);
-
-	if (!r)
-		*value = s->value >> (bit % BITSET_WORD_BITS) & 1;
-	return r;
-}
-
-int bitset_resize(struct bitset *s, uint64_t nr_bits, bool value)
-{
-	uint64_t old = s->nr_bits, words = ceil_div(nr_bits, BITSET_WORD_BITS);
-	le64 v = le64_put(value ? UINT64_MAX : 0);
-	int r = bitset_flush(s);
-
-	if (!r)
-		r = array_resize(&s->words, &s->root, ceil_div(old, BITSET_WORD_BITS), words, &v);
-	if (r)
-		return r;
-	s->have = false;
-	s->nr_bits = nr_bits;
-	/* the rest of what was the last word: bits there had no meaning */
-	for (uint64_t bit = old; !r && bit < nr_bits && bit % BITSET_WORD_BITS; bit++)
-		r = put(s, bit, value);
-	return r;
-}
-
-int bitset_next_run(struct bitset *s, uint64_t *begin, uint64_t *end, bool *value)
-{
-	uint64_t at = *end;
-	int r = bitset_test(s, at, value);
-
-	*begin = at;
-	while (!r && at < s->nr_bits) {
-		uint64_t rest, shift = at % BITSET_WORD_BITS;
-
-		r = load(s, at);
-		if (r)
-			break;
-		rest = (*value ? ~s->value : s->value) >> shift;
-		if (rest) {
-			at += (uint64_t)__builtin_ctzll(rest);
-			break;
-		}
-		at += BITSET_WORD_BITS - shift;
-	}
-	*end = min_t(uint64_t, at, s->nr_bits);
-	return r;
 }

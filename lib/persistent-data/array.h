@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Arrays of fixed-size values, and bitsets on them, changed under transactions. The length is the caller's
- * to keep (superblocks hold it). Source: format, persistent-data 4 and 5. Errors as in btree.h; a changed
+ * Arrays of fixed-size values, changed under transactions. The length is the caller's
+ * to keep (superblocks hold it). Source: format, persistent-data 4. Errors as in btree.h; a changed
  * root comes back through @root.
  */
 #ifndef PD_ARRAY_H
@@ -10,7 +10,7 @@
 #include "persistent-data/btree.h"
 
 struct array {
-	struct tm *tm;
+	struct pd_tm *tm;
 	struct btree_value_type value;	/* size up to 4072 bytes */
 };
 
@@ -22,46 +22,24 @@ int array_resize(struct array *a, uint64_t *root, uint64_t old, uint64_t nr, con
 int array_create(struct array *a, uint64_t nr, int (*get)(void *ctx, uint64_t i, void *value),
 		 void *ctx, uint64_t *root);
 /* -ENODATA past the end. */
-int array_get(struct array *a, uint64_t root, uint64_t i, void *value);
+int array_get(const struct array *a, uint64_t root, uint64_t i, void *value);
 /* The old value is given back if it differs. */
 int array_set(struct array *a, uint64_t *root, uint64_t i, const void *value);
-int array_walk(struct array *a, uint64_t root, int (*fn)(void *ctx, uint64_t i, const void *value),
+int array_walk(const struct array *a, uint64_t root, int (*fn)(void *ctx, uint64_t i, const void *value),
 	       void *ctx);
 
 /* Value by value; holds read locks, nothing may be changed before array_cursor_end(). */
 struct array_cursor {
-	struct array *a;
+	const struct array *a;
 	struct btree index;
 	struct btree_cursor c;
-	struct bm_block *b;
+	struct pd_block *b;
 	uint32_t at;
 };
-int array_cursor_begin(struct array *a, uint64_t root, struct array_cursor *c);
+int array_cursor_begin(const struct array *a, uint64_t root, struct array_cursor *c);
 int array_cursor_next(struct array_cursor *c);	/* -ENODATA after the last */
 int array_cursor_skip(struct array_cursor *c, uint64_t nr);
 const void *array_cursor_get(const struct array_cursor *c);
 void array_cursor_end(struct array_cursor *c);
-
-/* ---- Bitsets: the word under way is kept until another is wanted, or bitset_flush() ---- */
-
-struct bitset {
-	struct array words;
-	uint64_t root, nr_bits;
-	uint64_t word, value;	/* value is what word shall be, if have */
-	bool have, dirty;
-};
-
-int bitset_create(struct bitset *s, struct tm *tm, uint64_t nr_bits, bool value);
-void bitset_open(struct bitset *s, struct tm *tm, uint64_t root, uint64_t nr_bits);
-int bitset_resize(struct bitset *s, uint64_t nr_bits, bool value);
-int bitset_set(struct bitset *s, uint64_t bit);
-int bitset_clear(struct bitset *s, uint64_t bit);
-int bitset_test(struct bitset *s, uint64_t bit, bool *value);
-/* Before @s->root is put anywhere. */
-int bitset_flush(struct bitset *s);
-
-/* Runs of equal bits, in order: bits [*begin, *end) from *end on are all *value. -ENODATA at the end;
- * begin with *end 0. Cost: a lookup a word. */
-int bitset_next_run(struct bitset *s, uint64_t *begin, uint64_t *end, bool *value);
 
 #endif

@@ -10,23 +10,24 @@
 #define NONE UINT32_MAX
 #define STAGE 64u		/* blocks written in one piece */
 
-struct bm {
+struct pd_bm {
 	struct pd_io *io;
 	struct pd_log *log;
 	uint32_t nr, hash_mask, hand, nr_held, nr_used;
-	struct bm_block *b;
+	struct pd_block *b;
 	uint32_t *hash, *order;
 	uint8_t *mem, *stage;
+	bool doubtful;		/* bm_doubtful() */
 };
 
-static uint32_t hash_of(const struct bm *bm, uint64_t nr)
+static uint32_t hash_of(const struct pd_bm *bm, uint64_t nr)
 {
 	return (uint32_t)(nr * 0x9e3779b97f4a7c15ull >> 32) & bm->hash_mask;
 }
 
-int bm_create(struct bm **out, struct pd_io *io, uint32_t cache_blocks, struct pd_log *log)
+int bm_create(struct pd_bm **out, struct pd_io *io, uint32_t cache_blocks, struct pd_log *log)
 {
-	struct bm *bm = calloc(1, sizeof(*bm));
+	struct pd_bm *bm = calloc(1, sizeof(*bm));
 	uint32_t size = 256;
 
 	if (!bm)
@@ -51,7 +52,7 @@ int bm_create(struct bm **out, struct pd_io *io, uint32_t cache_blocks, struct p
 	return 0;
 }
 
-void bm_destroy(struct bm *bm)
+void bm_destroy(struct pd_bm *bm)
 {
 	if (!bm)
 		return;
@@ -63,20 +64,22 @@ void bm_destroy(struct bm *bm)
 	free(bm);
 }
 
-uint64_t bm_nr_blocks(const struct bm *bm) { return pd_io_nr_blocks(bm->io); }
-struct pd_log *bm_log(struct bm *bm) { return bm->log; }
-uint32_t bm_nr_held(const struct bm *bm) { return bm->nr_held; }
+uint64_t bm_nr_blocks(const struct pd_bm *bm) { return pd_io_nr_blocks(bm->io); }
+struct pd_log *bm_log(struct pd_bm *bm) { return bm->log; }
+uint32_t bm_nr_held(const struct pd_bm *bm) { return bm->nr_held; }
 
-void bm_forget_all(struct bm *bm)
+void bm_forget_all(struct pd_bm *bm)
 {
 	memset(bm->hash, 0xff, (bm->hash_mask + 1ull) * sizeof(*bm->hash));
 	for (uint32_t i = 0; i < bm->nr; i++)
-		bm->b[i] = (struct bm_block){ .bm = bm, .next = NONE,
+		bm->b[i] = (struct pd_block){ .bm = bm, .next = NONE,
 					      .data = bm->mem + (size_t)i * PD_BLOCK_SIZE };
 	bm->hand = bm->nr_held = bm->nr_used = 0;
 }
 
-static struct bm_block *find(struct bm *bm, uint64_t nr)
+bool bm_doubtful(const struct pd_bm *bm) { return bm->doubtful; }
+
+static struct pd_block *find(struct pd_bm *bm, uint64_t nr)
 {
 	for (uint32_t i = bm->hash[hash_of(bm, nr)]; i != NONE; i = bm->b[i].next)
 		if (bm->b[i].nr == nr)
@@ -84,7 +87,7 @@ static struct bm_block *find(struct bm *bm, uint64_t nr)
 	return NULL;
 }
 
-static void unhash(struct bm *bm, struct bm_block *b)
+static void unhash(struct pd_bm *bm, struct pd_block *b)
 {
 	uint32_t me = (uint32_t)(b - bm->b), *at = &bm->hash[hash_of(bm, b->nr)];
 
@@ -94,9 +97,27 @@ static void unhash(struct bm *bm, struct bm_block *b)
 	b->valid = b->dirty = false;
 }
 
+/* What makes a block unusable as @kind, its checksum and number aside. NULL if nothing does. */
+static const char *unsound(const void *data, enum block_kind kind)
+{
+	const struct array_header *a = data;
+
+	switch (kind) {
+	case KIND_THIN_SB: case KIND_CACHE_SB: case KIND_ERA_SB: case KIND_CLONE_SB:
+		return sb_magic(data) == block_kind_magic(kind) ? NULL : "wrong magic number";
+	case KIND_NODE:
+		return node_check(data, 0) == NODE_OK ? NULL : "unsound node";
+	case KIND_ARRAY:
+		return le32_get(a->value_size) && array_block_check(data, le32_get(a->value_size)) ? NULL :
+			"unsound array block";
+	default:
+		return NULL;
+	}
+}
+
 /* ---- Writing ---- */
 
-static __thread const struct bm_block *sort_base;	/* qsort hands on no context */
+static __thread const struct pd_block *sort_base;	/* qsort hands on no context */
 
 static int by_nr(const void *a, const void *b)
 {
@@ -105,15 +126,22 @@ static int by_nr(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-static int write_run(struct bm *bm, const uint32_t *order, uint32_t nr)
+static int write_run(struct pd_bm *bm, const uint32_t *order, uint32_t nr)
 {
 	uint64_t first = bm->b[order[0]].nr;
 	const uint8_t *data = bm->b[order[0]].data;
 	int r;
 
 	for (uint32_t i = 0; i < nr; i++) {
-		struct bm_block *b = &bm->b[order[i]];
+		struct pd_block *b = &bm->b[order[i]];
+		const char *why = unsound(b->data, b->kind);
 
+		/* an error of ours or of a caller's: the disk shall not have it */
+		if (why) {
+			pd_log(bm->log, PD_LOG_ERR, "metadata block %" PRIu64 ", changed as %s, is not written: %s",
+			       b->nr, block_kind_name(b->kind), why);
+			return -EUCLEAN;
+		}
 		block_seal(b->data, b->kind, b->nr);
 		if (nr > 1)
 			memcpy(bm->stage + (size_t)i * PD_BLOCK_SIZE, b->data, PD_BLOCK_SIZE);
@@ -129,13 +157,14 @@ static int write_run(struct bm *bm, const uint32_t *order, uint32_t nr)
 	return 0;
 }
 
-static int write_back(struct bm *bm)
+/* Every changed block that nobody holds, but the superblock. */
+static int write_back(struct pd_bm *bm)
 {
 	uint32_t n = 0, run;
 	int r;
 
 	for (uint32_t i = 0; i < bm->nr_used; i++)
-		if (bm->b[i].dirty && !bm->b[i].held)
+		if (bm->b[i].dirty && !bm->b[i].held && bm->b[i].nr != SB_LOCATION)
 			bm->order[n++] = i;
 	sort_base = bm->b;
 	qsort(bm->order, n, sizeof(*bm->order), by_nr);
@@ -151,7 +180,7 @@ static int write_back(struct bm *bm)
 	return 0;
 }
 
-static int flush_io(struct bm *bm)
+static int flush_io(struct pd_bm *bm)
 {
 	int r = pd_io_flush(bm->io);
 
@@ -161,30 +190,56 @@ static int flush_io(struct bm *bm)
 	return r;
 }
 
-int bm_flush(struct bm *bm)
+int bm_flush(struct pd_bm *bm)
 {
 	int r = write_back(bm);
 
 	return r ? r : flush_io(bm);
 }
 
-int bm_commit(struct bm *bm, struct bm_block **sb)
+/* Is a changed block still locked, other than @sb? It would be missing in what is committed. */
+static bool still_changing(const struct pd_bm *bm, const struct pd_block *sb)
 {
-	struct bm_block *b = *sb;
-	int r = bm_flush(bm);
+	for (uint32_t i = 0; i < bm->nr_used; i++)
+		if (bm->b[i].held < 0 && &bm->b[i] != sb)
+			return true;
+	return false;
+}
+
+int bm_commit(struct pd_bm *bm, struct pd_block **sb)
+{
+	struct pd_block *b = *sb;
+	uint32_t me = (uint32_t)(b - bm->b);
+	const char *why = unsound(b->data, b->kind);
+	int r = 0;
 
 	*sb = NULL;
+	if (b->nr != SB_LOCATION || b->held >= 0 || why || still_changing(bm, b)) {
+		pd_log(bm->log, PD_LOG_ERR, "%s: no commit: %s", pd_io_name(bm->io), why ? why :
+		       still_changing(bm, b) ? "a block is still locked for writing" :
+		       "the block given is no write-locked superblock");
+		r = -EINVAL;
+	}
+	if (!r)
+		r = bm_flush(bm);
 	bm_unlock(b);
-	/* a failed commit must not let a later early write carry the superblock out */
+	if (!r) {
+		bm->doubtful = true;
+		r = write_run(bm, &me, 1);
+		if (!r)
+			r = flush_io(bm);
+		bm->doubtful = r != 0;
+	}
+	/* after a failure it must not be found in the cache as if it were on the disk */
 	if (r)
 		bm_forget(bm, b->nr);
-	return r ? r : bm_flush(bm);
+	return r;
 }
 
 /* ---- Locks ---- */
 
 /* A buffer that is free: never used, or one that nobody wanted for a whole round. */
-static int get_buffer(struct bm *bm, struct bm_block **out)
+static int get_buffer(struct pd_bm *bm, struct pd_block **out)
 {
 	bool written = false;
 
@@ -193,7 +248,7 @@ static int get_buffer(struct bm *bm, struct bm_block **out)
 		return 0;
 	}
 	for (uint64_t steps = 0; steps < 4ull * bm->nr; steps++) {
-		struct bm_block *b = &bm->b[bm->hand];
+		struct pd_block *b = &bm->b[bm->hand];
 		int r;
 
 		bm->hand = bm->hand + 1 == bm->nr ? 0 : bm->hand + 1;
@@ -220,7 +275,7 @@ static int get_buffer(struct bm *bm, struct bm_block **out)
 	return -ENOBUFS;
 }
 
-static void enter(struct bm *bm, struct bm_block *b, uint64_t nr, enum block_kind kind)
+static void enter(struct pd_bm *bm, struct pd_block *b, uint64_t nr, enum block_kind kind)
 {
 	uint32_t *head = &bm->hash[hash_of(bm, nr)];
 
@@ -232,25 +287,9 @@ static void enter(struct bm *bm, struct bm_block *b, uint64_t nr, enum block_kin
 	*head = (uint32_t)(b - bm->b);
 }
 
-static const char *unsound(const void *data, uint64_t nr, enum block_kind kind)
+static int lock(struct pd_bm *bm, uint64_t nr, enum block_kind kind, bool write, struct pd_block **out)
 {
-	const struct array_header *a = data;
-
-	if (block_kind(data) != kind)
-		return "bad checksum";
-	if (block_nr(data, kind) != nr)
-		return "it belongs elsewhere";
-	if (kind == KIND_NODE && node_check(data, 0) != NODE_OK)
-		return "unsound node";
-	if (kind == KIND_ARRAY && (!le32_get(a->value_size) ||
-				   !array_block_check(data, le32_get(a->value_size))))
-		return "unsound array block";
-	return NULL;
-}
-
-static int lock(struct bm *bm, uint64_t nr, enum block_kind kind, bool write, struct bm_block **out)
-{
-	struct bm_block *b = find(bm, nr);
+	struct pd_block *b = find(bm, nr);
 	const char *why;
 	int r;
 
@@ -269,7 +308,8 @@ static int lock(struct bm *bm, uint64_t nr, enum block_kind kind, bool write, st
 			       pd_io_name(bm->io), nr, pd_strerror(r));
 			return r;
 		}
-		why = unsound(b->data, nr, kind);
+		why = block_kind(b->data) != kind ? "bad checksum" :
+			block_nr(b->data, kind) != nr ? "it belongs elsewhere" : unsound(b->data, kind);
 		if (why) {
 			pd_log(bm->log, PD_LOG_ERR, "%s: metadata block %" PRIu64 " is no %s: %s",
 			       pd_io_name(bm->io), nr, block_kind_name(kind), why);
@@ -291,20 +331,20 @@ static int lock(struct bm *bm, uint64_t nr, enum block_kind kind, bool write, st
 	return 0;
 }
 
-int bm_read_lock(struct bm *bm, uint64_t nr, enum block_kind kind, struct bm_block **b)
+int bm_read_lock(struct pd_bm *bm, uint64_t nr, enum block_kind kind, struct pd_block **b)
 {
 	return lock(bm, nr, kind, false, b);
 }
 
-int bm_write_lock(struct bm *bm, uint64_t nr, enum block_kind kind, struct bm_block **b)
+int bm_write_lock(struct pd_bm *bm, uint64_t nr, enum block_kind kind, struct pd_block **b)
 {
 	return lock(bm, nr, kind, true, b);
 }
 
-int bm_write_lock_new(struct bm *bm, uint64_t nr, enum block_kind kind, bool zero,
-		      struct bm_block **out)
+int bm_write_lock_new(struct pd_bm *bm, uint64_t nr, enum block_kind kind, bool zero,
+		      struct pd_block **out)
 {
-	struct bm_block *b = find(bm, nr);
+	struct pd_block *b = find(bm, nr);
 	int r;
 
 	if (nr >= pd_io_nr_blocks(bm->io))
@@ -327,7 +367,7 @@ int bm_write_lock_new(struct bm *bm, uint64_t nr, enum block_kind kind, bool zer
 	return 0;
 }
 
-void bm_unlock(struct bm_block *b)
+void bm_unlock(struct pd_block *b)
 {
 	if (!b)
 		return;
@@ -336,15 +376,15 @@ void bm_unlock(struct bm_block *b)
 	b->bm->nr_held--;
 }
 
-void bm_prefetch(struct bm *bm, uint64_t nr)
+void bm_prefetch(struct pd_bm *bm, uint64_t nr)
 {
 	if (bm->io->ops->ahead && nr < pd_io_nr_blocks(bm->io) && !find(bm, nr))
 		bm->io->ops->ahead(bm->io, nr, 1);
 }
 
-void bm_forget(struct bm *bm, uint64_t nr)
+void bm_forget(struct pd_bm *bm, uint64_t nr)
 {
-	struct bm_block *b = find(bm, nr);
+	struct pd_block *b = find(bm, nr);
 
 	if (b && !b->held) {
 		unhash(bm, b);

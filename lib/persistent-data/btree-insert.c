@@ -8,7 +8,7 @@
 #define ROOMY 8u	/* free slots that make evening out with a sibling worthwhile */
 
 /* A sibling of the same kind as @like, empty. */
-static int new_like(const struct btree *t, const struct bm_block *like, struct bm_block **b)
+static int new_like(const struct btree *t, const struct pd_block *like, struct pd_block **b)
 {
 	int r = tm_new_block(t->tm, KIND_NODE, b);
 
@@ -20,10 +20,10 @@ static int new_like(const struct btree *t, const struct bm_block *like, struct b
 }
 
 /* The full root becomes an inner node with two children. */
-static int split_root(const struct btree *t, struct bm_block *root)
+static int split_root(const struct btree *t, struct pd_block *root)
 {
 	struct node_header *n = btree_node(root);
-	struct bm_block *half[2] = { NULL, NULL };
+	struct pd_block *half[2] = { NULL, NULL };
 	int r = new_like(t, root, &half[0]);
 
 	if (!r)
@@ -51,7 +51,7 @@ static int has_room(const struct btree *t, unsigned level, struct node_header *p
 		    bool *room, bool *shared)
 {
 	uint64_t nr = node_value64(parent, i);
-	struct bm_block *b;
+	struct pd_block *b;
 	int r;
 
 	*room = false;
@@ -66,7 +66,7 @@ static int has_room(const struct btree *t, unsigned level, struct node_header *p
 	return r;
 }
 
-static void put_keys(struct node_header *parent, uint32_t first, struct bm_block **nodes, unsigned nr)
+static void put_keys(struct node_header *parent, uint32_t first, struct pd_block **nodes, unsigned nr)
 {
 	/* the first one's key may be below its first entry: it stays */
 	for (unsigned i = 1; i < nr; i++)
@@ -74,11 +74,11 @@ static void put_keys(struct node_header *parent, uint32_t first, struct bm_block
 }
 
 /* @child, entry @i of @parent, is full. Entries move; all but the parent are unlocked afterwards. */
-static int make_room(const struct btree *t, unsigned level, struct bm_block *parent, uint32_t i,
-		     struct bm_block *child)
+static int make_room(const struct btree *t, unsigned level, struct pd_block *parent, uint32_t i,
+		     struct pd_block *child)
 {
 	struct node_header *p = btree_node(parent);
-	struct bm_block *n[3] = { NULL, NULL, NULL };
+	struct pd_block *n[3] = { NULL, NULL, NULL };
 	bool left = false, right = false, left_shared = false, right_shared = false;
 	uint32_t nr = node_nr(p), first = i;
 	unsigned from, to;
@@ -164,7 +164,7 @@ static int put_in_leaf(const struct btree *t, unsigned level, struct node_header
 int btree_put(const struct btree *t, unsigned level, uint64_t *root, uint64_t key, const void *value,
 	      bool give_back, bool *inserted)
 {
-	struct bm_block *b, *child;
+	struct pd_block *b, *child;
 	int r = btree_shadow(t, level, *root, &b);
 
 	if (r)

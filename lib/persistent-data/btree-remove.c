@@ -6,9 +6,9 @@
 #include "persistent-data/btree.h"
 
 /* The only child's content takes its parent's place. */
-static int pull_up(const struct btree *t, unsigned level, struct bm_block *b)
+static int pull_up(const struct btree *t, unsigned level, struct pd_block *b)
 {
-	struct bm_block *child;
+	struct pd_block *child;
 	uint64_t nr;
 	int r = btree_shadow_child(t, level, b, 0, &child);
 
@@ -22,11 +22,11 @@ static int pull_up(const struct btree *t, unsigned level, struct bm_block *b)
 
 /* Children @first to @first + @nr - 1 of @b have few enough entries to lose one node, or are
  * evened out. Three that are few become two, which may become one. */
-static int balance(const struct btree *t, unsigned level, struct bm_block *b, uint32_t first,
+static int balance(const struct btree *t, unsigned level, struct pd_block *b, uint32_t first,
 		   unsigned nr)
 {
 	struct node_header *p = btree_node(b);
-	struct bm_block *n[3] = { NULL, NULL, NULL };
+	struct pd_block *n[3] = { NULL, NULL, NULL };
 	uint32_t total = 0, m = 0;
 	uint64_t gone = 0;
 	bool merge = false;
@@ -68,7 +68,7 @@ out:
 /* One entry of one tree, which is there. */
 static int remove_one(const struct btree *t, unsigned level, uint64_t *root, uint64_t key)
 {
-	struct bm_block *b, *child;
+	struct pd_block *b, *child;
 	int i, r = btree_shadow(t, level, *root, &b);
 
 	if (r)

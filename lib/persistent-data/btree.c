@@ -50,7 +50,7 @@ void node_delete_at(struct node_header *n, uint32_t i)
 	n->nr_entries = le32_put(nr - 1);
 }
 
-void btree_spread(struct bm_block **nodes, unsigned from, unsigned to)
+void btree_spread(struct pd_block **nodes, unsigned from, unsigned to)
 {
 	/* three nodes of the smallest entries (9 bytes) hold most */
 	static __thread uint8_t keys[3 * PD_BLOCK_SIZE], values[3 * PD_BLOCK_SIZE];
@@ -77,7 +77,7 @@ void btree_spread(struct bm_block **nodes, unsigned from, unsigned to)
 		btree_node(nodes[i])->nr_entries = le32_put(0);
 }
 
-static int check(const struct btree *t, unsigned level, const struct bm_block *b)
+static int check(const struct btree *t, unsigned level, const struct pd_block *b)
 {
 	const struct node_header *n = btree_node(b);
 	uint32_t want = node_is_leaf(n) ? btree_leaf_size(t, level) : 8;
@@ -89,7 +89,7 @@ static int check(const struct btree *t, unsigned level, const struct bm_block *b
 	return -EUCLEAN;
 }
 
-int btree_read(const struct btree *t, unsigned level, uint64_t nr, struct bm_block **b)
+int btree_read(const struct btree *t, unsigned level, uint64_t nr, struct pd_block **b)
 {
 	int r = bm_read_lock(tm_bm(t->tm), nr, KIND_NODE, b);
 
@@ -102,7 +102,7 @@ int btree_read(const struct btree *t, unsigned level, uint64_t nr, struct bm_blo
 }
 
 /* What @b points to is pointed to from one place more. */
-static int inc_children(const struct btree *t, unsigned level, const struct bm_block *b)
+static int inc_children(const struct btree *t, unsigned level, const struct pd_block *b)
 {
 	const struct node_header *n = btree_node(b);
 	int r = 0;
@@ -115,7 +115,7 @@ static int inc_children(const struct btree *t, unsigned level, const struct bm_b
 	return r;
 }
 
-int btree_shadow(const struct btree *t, unsigned level, uint64_t nr, struct bm_block **b)
+int btree_shadow(const struct btree *t, unsigned level, uint64_t nr, struct pd_block **b)
 {
 	bool shared;
 	int r = tm_shadow(t->tm, nr, KIND_NODE, b, &shared);
@@ -130,8 +130,8 @@ int btree_shadow(const struct btree *t, unsigned level, uint64_t nr, struct bm_b
 	return r;
 }
 
-int btree_shadow_child(const struct btree *t, unsigned level, struct bm_block *parent, uint32_t i,
-		       struct bm_block **b)
+int btree_shadow_child(const struct btree *t, unsigned level, struct pd_block *parent, uint32_t i,
+		       struct pd_block **b)
 {
 	struct node_header *n = btree_node(parent);
 	int r = btree_shadow(t, level, node_value64(n, i), b);
@@ -144,7 +144,7 @@ int btree_shadow_child(const struct btree *t, unsigned level, struct bm_block *p
 int btree_empty(const struct btree *t, uint64_t *root)
 {
 	uint32_t vs = btree_leaf_size(t, 0);
-	struct bm_block *b;
+	struct pd_block *b;
 	struct node_header *n;
 	int r = tm_new_block(t->tm, KIND_NODE, &b);
 
@@ -159,10 +159,46 @@ int btree_empty(const struct btree *t, uint64_t *root)
 	return 0;
 }
 
+static int inc_trees(void *ctx, const void *values, uint32_t nr)
+{
+	const struct btree *below = ctx;
+	int r = 0;
+
+	for (uint32_t i = 0; i < nr && !r; i++) {
+		le64 root;
+
+		memcpy(&root, (const uint8_t *)values + sizeof(root) * i, sizeof(root));
+		r = tm_inc(below->tm, le64_get(root));
+	}
+	return r;
+}
+
+static int dec_trees(void *ctx, const void *values, uint32_t nr)
+{
+	const struct btree *below = ctx;
+	int r = 0;
+
+	for (uint32_t i = 0; i < nr && !r; i++) {
+		le64 root;
+
+		memcpy(&root, (const uint8_t *)values + sizeof(root) * i, sizeof(root));
+		r = btree_del(below, le64_get(root));
+	}
+	return r;
+}
+
+void btree_upper(const struct btree *t, unsigned levels, struct btree *upper, struct btree *below)
+{
+	assert(levels && levels < t->levels);
+	*below = (struct btree){ .tm = t->tm, .levels = t->levels - levels, .value = t->value };
+	*upper = (struct btree){ .tm = t->tm, .levels = levels, .value = {
+		.size = sizeof(le64), .ctx = below, .inc = inc_trees, .dec = dec_trees } };
+}
+
 static int del(const struct btree *t, unsigned level, unsigned depth, uint64_t root)
 {
 	const struct node_header *n;
-	struct bm_block *b;
+	struct pd_block *b;
 	int r;
 
 	if (depth > MAX_TREE_DEPTH)
@@ -199,7 +235,7 @@ int btree_get(const struct btree *t, unsigned level, uint64_t root, uint64_t key
 {
 	for (unsigned depth = 0; depth < MAX_TREE_DEPTH; depth++) {
 		const struct node_header *n;
-		struct bm_block *b;
+		struct pd_block *b;
 		int i, r = btree_read(t, level, root, &b);
 		bool leaf;
 
@@ -249,7 +285,7 @@ static int nearest(const struct btree *t, unsigned level, unsigned depth, uint64
 		   bool low, uint64_t *found, void *value)
 {
 	const struct node_header *n;
-	struct bm_block *b;
+	struct pd_block *b;
 	int i, r;
 
 	if (depth > MAX_TREE_DEPTH)

@@ -14,7 +14,7 @@
 
 #include "persistent-data/transaction-manager.h"
 
-#define BTREE_MAX_LEVELS 4u
+#define BTREE_MAX_LEVELS 16u
 
 /* Values that refer to something with a count: another place now holds them (a shared leaf was
  * copied), or one place less. NULL where values refer to nothing. */
@@ -27,12 +27,16 @@ struct btree_value_type {
 };
 
 struct btree {
-	struct tm *tm;
+	struct pd_tm *tm;
 	unsigned levels;	/* 1 to BTREE_MAX_LEVELS; keys[levels] name a value */
 	struct btree_value_type value;	/* of the lowest level */
 };
 
 int btree_empty(const struct btree *t, uint64_t *root);
+
+/* The uppermost @levels of @t, below all of them, as a tree of their own: its values are the roots of the trees below,
+ * and count as such. @below: describes those; must outlive @upper. */
+void btree_upper(const struct btree *t, unsigned levels, struct btree *upper, struct btree *below);
 
 /* Gives back a whole tree: what no other tree shares is freed, values included. */
 int btree_del(const struct btree *t, uint64_t root);
@@ -72,7 +76,7 @@ int btree_remove_range(const struct btree *t, uint64_t *root, const uint64_t *ke
 struct btree_cursor {
 	const struct btree *t;
 	unsigned depth;
-	struct bm_block *node[MAX_TREE_DEPTH];
+	struct pd_block *node[MAX_TREE_DEPTH];
 	uint32_t at[MAX_TREE_DEPTH];
 };
 /* At the first entry. -ENODATA if there is none; then it need not be ended. */
@@ -90,7 +94,7 @@ static inline uint32_t btree_leaf_size(const struct btree *t, unsigned level)
 	return level + 1 < t->levels ? 8 : t->value.size;
 }
 
-static inline struct node_header *btree_node(const struct bm_block *b)
+static inline struct node_header *btree_node(const struct pd_block *b)
 {
 	return (struct node_header *)b->data;
 }
@@ -110,14 +114,14 @@ int node_lower_bound(const struct node_header *n, uint64_t key);
 void node_set_value64(struct node_header *n, uint32_t i, uint64_t v);
 
 /* A node of a tree of level @level, checked against what that level's nodes are. */
-int btree_read(const struct btree *t, unsigned level, uint64_t nr, struct bm_block **b);
+int btree_read(const struct btree *t, unsigned level, uint64_t nr, struct pd_block **b);
 /* The same, shadowed; what it points to is counted if it was shared. */
-int btree_shadow(const struct btree *t, unsigned level, uint64_t nr, struct bm_block **b);
+int btree_shadow(const struct btree *t, unsigned level, uint64_t nr, struct pd_block **b);
 /* Child @i of the write-locked @parent, shadowed, the pointer brought up to date. */
-int btree_shadow_child(const struct btree *t, unsigned level, struct bm_block *parent, uint32_t i,
-		       struct bm_block **b);
+int btree_shadow_child(const struct btree *t, unsigned level, struct pd_block *parent, uint32_t i,
+		       struct pd_block **b);
 /* Deals the entries of @nodes (@from of them filled) out over the first @to, evenly. */
-void btree_spread(struct bm_block **nodes, unsigned from, unsigned to);
+void btree_spread(struct pd_block **nodes, unsigned from, unsigned to);
 void node_insert_at(struct node_header *n, uint32_t i, uint64_t key, const void *value);
 void node_delete_at(struct node_header *n, uint32_t i);
 /* Puts @value at @key of one tree without giving anything back. */

@@ -188,6 +188,22 @@ static inline void bitmap_put(void *bitmap, uint32_t e, unsigned count)
 
 #define UUID_SIZE 16u
 
+/* What all four begin with. */
+struct sb_header {
+	le32 csum;
+	le32 flags;
+	le64 blocknr;
+	uint8_t uuid[UUID_SIZE];
+	le64 magic;
+	le32 version;
+};
+static_assert(offsetof(struct sb_header, magic) == 32, "magic offset");
+
+static inline uint64_t sb_magic(const void *data)
+{
+	return le64_get(((const struct sb_header *)data)->magic);
+}
+
 #define THIN_MAGIC 27022010ull
 #define THIN_VERSION 2u
 #define THIN_NEEDS_CHECK 1u
@@ -350,7 +366,7 @@ void block_seal(void *data, enum block_kind kind, uint64_t nr);
 /* "thin superblock", "btree node", ... */
 const char *block_kind_name(enum block_kind kind);
 
-/* The magic number of a superblock kind, and its offset is 32 in all four; 0 for others. */
+/* The magic number of a superblock kind; 0 for others. */
 uint64_t block_kind_magic(enum block_kind kind);
 
 /*

@@ -4,21 +4,11 @@
 #include <stdlib.h>
 #include "persistent-data/metadata.h"
 
-/* What all four superblocks begin with. */
-struct sb_header {
-	le32 csum;
-	le32 flags;
-	le64 blocknr;
-	uint8_t uuid[UUID_SIZE];
-	le64 magic;
-	le32 version;
-};
-
 static bool usable(const struct metadata *m, const void *block, uint32_t version)
 {
 	const struct sb_header *h = block;
 
-	return block_kind(block) == m->kind && le64_get(h->magic) == block_kind_magic(m->kind) &&
+	return block_kind(block) == m->kind && sb_magic(block) == block_kind_magic(m->kind) &&
 		le64_get(h->blocknr) == SB_LOCATION && le32_get(h->version) && le32_get(h->version) <= version;
 }
 
@@ -76,7 +66,7 @@ void metadata_close(struct metadata *m)
 int metadata_commit(struct metadata *m)
 {
 	struct sm_root root;
-	struct bm_block *b;
+	struct pd_block *b;
 	int r = tm_pre_commit(m->tm, &root);
 
 	/* all of block 0 is written: what the superblock does not say is zero */
@@ -91,7 +81,7 @@ int metadata_commit(struct metadata *m)
 
 int metadata_abort(struct metadata *m)
 {
-	struct bm_block *b;
+	struct pd_block *b;
 	int r = tm_abort(m->tm);
 
 	if (!r)

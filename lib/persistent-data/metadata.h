@@ -9,7 +9,7 @@
 #include "persistent-data/transaction-manager.h"
 
 struct metadata {
-	struct tm *tm;
+	struct pd_tm *tm;
 	enum block_kind kind;
 	uint32_t sm_root;	/* where its superblocks have the metadata space map's record, bytes */
 	uint32_t len;		/* of what they say, bytes */

@@ -6,7 +6,7 @@
 
 #define MAX_DATA_BLOCKS (1ull << 40)
 
-static void describe(struct sm_disk *sm, struct tm *tm)
+static void describe(struct sm_disk *sm, struct pd_tm *tm)
 {
 	*sm = (struct sm_disk){
 		.tm = tm,
@@ -15,7 +15,7 @@ static void describe(struct sm_disk *sm, struct tm *tm)
 	};
 }
 
-int sm_disk_create(struct sm_disk *sm, struct tm *tm, uint64_t nr_blocks)
+int sm_disk_create(struct sm_disk *sm, struct pd_tm *tm, uint64_t nr_blocks)
 {
 	int r;
 
@@ -26,7 +26,7 @@ int sm_disk_create(struct sm_disk *sm, struct tm *tm, uint64_t nr_blocks)
 	return r ? r : sm_disk_extend(sm, nr_blocks);
 }
 
-int sm_disk_open(struct sm_disk *sm, struct tm *tm, const struct sm_root *root)
+int sm_disk_open(struct sm_disk *sm, struct pd_tm *tm, const struct sm_root *root)
 {
 	describe(sm, tm);
 	sm->last = *root;
@@ -71,14 +71,55 @@ static int load(struct sm_disk *sm, uint64_t bitmap, struct sm_disk_entry **out)
 	return 0;
 }
 
+/*
+ * The last bitmap before the map grows into the rest of it. Others' tools leave nr_free without the entries past the
+ * end; with those in use it would run down to 0 while blocks are free (format, persistent-data 6.4). An entry past
+ * the end that is not 0 would be a count from now on.
+ */
+static int mend_last(struct sm_disk *sm)
+{
+	uint32_t end = sm->nr_blocks % ENTRIES_PER_BITMAP, nr_free = ENTRIES_PER_BITMAP - end;
+	struct sm_disk_entry *c;
+	bool shared, stray = false;
+	struct pd_block *b;
+	int r = load(sm, sm->nr_blocks / ENTRIES_PER_BITMAP, &c);
+
+	if (!r)
+		r = bm_read_lock(tm_bm(sm->tm), le64_get(c->ie.blocknr), KIND_BITMAP, &b);
+	if (r)
+		return r;
+	for (uint32_t e = 0; e < end; e++)
+		nr_free += !bitmap_get(b->data, e);
+	for (uint32_t e = end; e < ENTRIES_PER_BITMAP; e++)
+		stray |= bitmap_get(b->data, e) != 0;
+	bm_unlock(b);
+	if (le32_get(c->ie.nr_free) != nr_free) {
+		c->ie.nr_free = le32_put(nr_free);
+		c->dirty = true;
+	}
+	if (!stray)
+		return 0;
+	r = tm_shadow(sm->tm, le64_get(c->ie.blocknr), KIND_BITMAP, &b, &shared);
+	if (r)
+		return r;
+	for (uint32_t e = end; e < ENTRIES_PER_BITMAP; e++)
+		bitmap_put(b->data, e, 0);
+	c->ie.blocknr = le64_put(b->nr);
+	c->dirty = true;
+	bm_unlock(b);
+	return 0;
+}
+
 int sm_disk_extend(struct sm_disk *sm, uint64_t nr_blocks)
 {
 	uint64_t i = ceil_div(sm->nr_blocks, ENTRIES_PER_BITMAP);
 	int r = nr_blocks >= sm->nr_blocks && nr_blocks <= MAX_DATA_BLOCKS ? 0 : -EINVAL;
 
+	if (!r && nr_blocks > sm->nr_blocks && sm->nr_blocks % ENTRIES_PER_BITMAP)
+		r = mend_last(sm);
 	for (; !r && i < ceil_div(nr_blocks, ENTRIES_PER_BITMAP); i++) {
 		struct index_entry ie = { .nr_free = le32_put(ENTRIES_PER_BITMAP) };
-		struct bm_block *b;
+		struct pd_block *b;
 
 		r = tm_new_block(sm->tm, KIND_BITMAP, &b);
 		if (r)
@@ -100,7 +141,7 @@ static int bad(struct sm_disk *sm, uint64_t nr, const char *why)
 
 static int get(struct sm_disk *sm, uint64_t nr, struct sm_disk_entry **c, uint32_t *count)
 {
-	struct bm_block *b;
+	struct pd_block *b;
 	le32 v;
 	int r;
 
@@ -135,7 +176,7 @@ static int set(struct sm_disk *sm, uint64_t nr, struct sm_disk_entry *c, uint32_
 	uint32_t e = nr % ENTRIES_PER_BITMAP, none_free = le32_get(c->ie.none_free_before);
 	uint32_t nr_free = le32_get(c->ie.nr_free);
 	le32 v = le32_put(count);
-	struct bm_block *b;
+	struct pd_block *b;
 	bool shared;
 	int r = tm_shadow(sm->tm, le64_get(c->ie.blocknr), KIND_BITMAP, &b, &shared);
 
@@ -183,12 +224,25 @@ int sm_disk_dec(struct sm_disk *sm, uint64_t nr)
 	return r ? r : set(sm, nr, c, count, count - 1);
 }
 
+int sm_disk_set_count(struct sm_disk *sm, uint64_t nr, uint32_t count)
+{
+	struct sm_disk_entry *c;
+	uint32_t old;
+	int r = get(sm, nr, &c, &old);
+
+	return r || old == count ? r : set(sm, nr, c, old, count);
+}
+
 /* The bitmap as of the last commit; 0 if there was none, or it is @now still. */
 static int old_bitmap(struct sm_disk *sm, uint64_t bitmap, uint64_t now, uint64_t *nr)
 {
 	int r = 0;
 
 	*nr = 0;
+	if (sm->have_next && tm_epoch(sm->tm) != sm->next_epoch) {
+		sm->last = sm->next;
+		sm->old.valid = sm->have_next = false;
+	}
 	if (bitmap * ENTRIES_PER_BITMAP >= le64_get(sm->last.nr_blocks))
 		return 0;
 	if (!sm->old.valid || sm->old.bitmap != bitmap) {
@@ -204,7 +258,7 @@ static int old_bitmap(struct sm_disk *sm, uint64_t bitmap, uint64_t now, uint64_
 /* The first entry from @e on that is free in @c's bitmap, and was in the last commit. */
 static int search(struct sm_disk *sm, struct sm_disk_entry *c, uint32_t e, uint32_t end, uint32_t *found)
 {
-	struct bm_block *b, *old = NULL;
+	struct pd_block *b, *old = NULL;
 	uint64_t old_nr;
 	int r = old_bitmap(sm, c->bitmap, le64_get(c->ie.blocknr), &old_nr);
 
@@ -268,11 +322,8 @@ int sm_disk_pre_commit(struct sm_disk *sm, struct sm_root *root)
 		.bitmap_root = le64_put(sm->index_root),
 		.ref_count_root = le64_put(sm->overflow_root),
 	};
+	sm->next = *root;
+	sm->next_epoch = tm_epoch(sm->tm);
+	sm->have_next = true;
 	return r;
-}
-
-void sm_disk_committed(struct sm_disk *sm, const struct sm_root *root)
-{
-	sm->last = *root;
-	sm->old.valid = false;
 }

@@ -5,12 +5,13 @@
 #include <string.h>
 #include "base/bits.h"
 #include "persistent-data/btree.h"
+#include "persistent-data/space-map.h"
 #include "persistent-data/transaction-manager.h"
 #include <pdata/err.h>
 
-struct tm {
+struct pd_tm {
 	struct pd_io *io;
-	struct bm *bm;
+	struct pd_bm *bm;
 	struct pd_log *log;
 	uint64_t nr_blocks, nr_allocated, begin;	/* begin: where the next search starts */
 	uint32_t *counts;
@@ -25,28 +26,34 @@ struct tm {
 	bool have_overflow;
 	struct sm_root last;	/* of the last commit; nr_blocks 0: none */
 	struct sm_root next;	/* of the one under way */
+	uint64_t epoch;		/* commits so far */
 	struct btree overflow_tree;
+	struct pd_sm sm;	/* what pd_tm_sm() hands out */
 };
 
-struct bm *tm_bm(struct tm *tm) { return tm->bm; }
-uint64_t tm_nr_blocks(const struct tm *tm) { return tm->nr_blocks; }
+struct pd_bm *tm_bm(struct pd_tm *tm) { return tm->bm; }
+uint64_t tm_nr_blocks(const struct pd_tm *tm) { return tm->nr_blocks; }
 
-uint64_t tm_nr_free(const struct tm *tm)
+uint64_t tm_nr_unused(const struct pd_tm *tm) { return tm->nr_blocks - tm->nr_allocated; }
+struct pd_sm *pd_tm_sm(struct pd_tm *tm) { return &tm->sm; }
+uint64_t tm_epoch(const struct pd_tm *tm) { return tm->epoch; }
+
+uint64_t tm_nr_free(const struct pd_tm *tm)
 {
 	return tm->nr_blocks - bits_count(&tm->busy);
 }
 
-uint32_t tm_count(const struct tm *tm, uint64_t nr)
+uint32_t tm_count(const struct pd_tm *tm, uint64_t nr)
 {
 	return nr < tm->nr_blocks ? tm->counts[nr] : 0;
 }
 
-static uint64_t usable(const struct tm *tm)
+static uint64_t usable(const struct pd_tm *tm)
 {
 	return min_t(uint64_t, pd_io_nr_blocks(tm->io), MAX_METADATA_BLOCKS);
 }
 
-static void set_count(struct tm *tm, uint64_t nr, uint32_t count)
+static void set_count(struct pd_tm *tm, uint64_t nr, uint32_t count)
 {
 	uint32_t old = tm->counts[nr];
 
@@ -66,7 +73,7 @@ static void set_count(struct tm *tm, uint64_t nr, uint32_t count)
 	}
 }
 
-static int check_used(struct tm *tm, uint64_t nr)
+static int check_used(struct pd_tm *tm, uint64_t nr)
 {
 	if (nr && nr < tm->nr_blocks && tm->counts[nr])
 		return 0;
@@ -75,18 +82,29 @@ static int check_used(struct tm *tm, uint64_t nr)
 	return -EUCLEAN;
 }
 
-int tm_inc(struct tm *tm, uint64_t nr)
+int tm_inc(struct pd_tm *tm, uint64_t nr)
 {
 	int r = check_used(tm, nr);
 
-	if (!r && tm->counts[nr] == UINT32_MAX)
+	if (!r && tm->counts[nr] == UINT32_MAX) {
+		pd_log(tm->log, PD_LOG_ERR, "metadata block %" PRIu64 " is pointed to from too many places", nr);
 		r = -EUCLEAN;
+	}
 	if (!r)
 		set_count(tm, nr, tm->counts[nr] + 1);
 	return r;
 }
 
-int tm_dec(struct tm *tm, uint64_t nr)
+int tm_set_count(struct pd_tm *tm, uint64_t nr, uint32_t count)
+{
+	if (!nr || nr >= tm->nr_blocks)
+		return -EINVAL;
+	if (tm->counts[nr] != count)
+		set_count(tm, nr, count);
+	return 0;
+}
+
+int tm_dec(struct pd_tm *tm, uint64_t nr)
 {
 	int r = check_used(tm, nr);
 
@@ -95,7 +113,7 @@ int tm_dec(struct tm *tm, uint64_t nr)
 	return r;
 }
 
-static int take(struct tm *tm, uint64_t *nr)
+int tm_take(struct pd_tm *tm, uint64_t *nr)
 {
 	uint64_t b = bits_next_clear(&tm->busy, tm->begin);
 
@@ -113,10 +131,10 @@ static int take(struct tm *tm, uint64_t *nr)
 	return 0;
 }
 
-static int new_block(struct tm *tm, enum block_kind kind, bool zero, struct bm_block **b)
+static int new_block(struct pd_tm *tm, enum block_kind kind, bool zero, struct pd_block **b)
 {
 	uint64_t nr;
-	int r = take(tm, &nr);
+	int r = tm_take(tm, &nr);
 
 	if (!r) {
 		r = bm_write_lock_new(tm->bm, nr, kind, zero, b);
@@ -126,14 +144,14 @@ static int new_block(struct tm *tm, enum block_kind kind, bool zero, struct bm_b
 	return r;
 }
 
-int tm_new_block(struct tm *tm, enum block_kind kind, struct bm_block **b)
+int tm_new_block(struct pd_tm *tm, enum block_kind kind, struct pd_block **b)
 {
 	return new_block(tm, kind, true, b);
 }
 
-int tm_shadow(struct tm *tm, uint64_t nr, enum block_kind kind, struct bm_block **b, bool *shared)
+int tm_shadow(struct pd_tm *tm, uint64_t nr, enum block_kind kind, struct pd_block **b, bool *shared)
 {
-	struct bm_block *old;
+	struct pd_block *old;
 	int r = check_used(tm, nr);
 
 	*shared = false;
@@ -157,7 +175,7 @@ int tm_shadow(struct tm *tm, uint64_t nr, enum block_kind kind, struct bm_block 
 
 /* ---- Making, reading, growing ---- */
 
-static void no_counts(struct tm *tm)
+static void no_counts(struct pd_tm *tm)
 {
 	free(tm->counts);
 	tm->counts = NULL;
@@ -167,7 +185,7 @@ static void no_counts(struct tm *tm)
 }
 
 /* Room for @nr blocks; what was known of the first ones is kept. */
-static int make_room(struct tm *tm, uint64_t nr)
+static int make_room(struct pd_tm *tm, uint64_t nr)
 {
 	struct bits *b[] = { &tm->busy, &tm->committed, &tm->overflow }, n[3] = { { 0, NULL } };
 	uint32_t *counts = calloc(nr ? nr : 1, sizeof(*counts));
@@ -198,23 +216,25 @@ static int make_room(struct tm *tm, uint64_t nr)
 	return 0;
 }
 
-int tm_grow(struct tm *tm)
+int tm_grow(struct pd_tm *tm, uint64_t nr_blocks)
 {
-	return usable(tm) > tm->nr_blocks ? make_room(tm, usable(tm)) : 0;
+	uint64_t nr = min_t(uint64_t, nr_blocks, usable(tm));
+
+	return nr > tm->nr_blocks ? make_room(tm, nr) : 0;
 }
 
-static int bad_map(struct tm *tm, const char *why, uint64_t nr)
+static int bad_map(struct pd_tm *tm, const char *why, uint64_t nr)
 {
 	pd_log(tm->log, PD_LOG_ERR, "%s: metadata space map: %s (%" PRIu64 ")", pd_io_name(tm->io), why,
 	       nr);
 	return -EUCLEAN;
 }
 
-static int read_bitmap(struct tm *tm, unsigned i)
+static int read_bitmap(struct pd_tm *tm, unsigned i)
 {
 	uint64_t begin = (uint64_t)i * ENTRIES_PER_BITMAP;
 	uint64_t nr = min_t(uint64_t, tm->nr_blocks - begin, ENTRIES_PER_BITMAP);
-	struct bm_block *b;
+	struct pd_block *b;
 	int r = bm_read_lock(tm->bm, tm->bitmap[i], KIND_BITMAP, &b);
 
 	if (r)
@@ -235,7 +255,7 @@ static int read_bitmap(struct tm *tm, unsigned i)
 
 static int see_overflow(void *ctx, const uint64_t *keys, const void *value)
 {
-	struct tm *tm = ctx;
+	struct pd_tm *tm = ctx;
 	le32 count;
 
 	memcpy(&count, value, sizeof(count));
@@ -245,11 +265,11 @@ static int see_overflow(void *ctx, const uint64_t *keys, const void *value)
 	return 0;
 }
 
-static int load(struct tm *tm, const struct sm_root *root)
+static int load(struct pd_tm *tm, const struct sm_root *root)
 {
 	uint64_t nr = le64_get(root->nr_blocks), nr_bitmaps = ceil_div(nr, ENTRIES_PER_BITMAP);
 	const struct metadata_index *mi;
-	struct bm_block *b;
+	struct pd_block *b;
 	int r;
 
 	if (!nr || nr > usable(tm))
@@ -284,9 +304,9 @@ static int load(struct tm *tm, const struct sm_root *root)
 	return r;
 }
 
-static int make(struct tm **out, struct pd_io *io, uint32_t cache_blocks, struct pd_log *log)
+static int make(struct pd_tm **out, struct pd_io *io, uint32_t cache_blocks, struct pd_log *log)
 {
-	struct tm *tm = calloc(1, sizeof(*tm));
+	struct pd_tm *tm = calloc(1, sizeof(*tm));
 	int r;
 
 	if (!tm)
@@ -294,6 +314,7 @@ static int make(struct tm **out, struct pd_io *io, uint32_t cache_blocks, struct
 	tm->io = io;
 	tm->log = log;
 	tm->begin = 1;
+	sm_of_metadata(&tm->sm, tm);
 	tm->overflow_tree = (struct btree){ .tm = tm, .levels = 1, .value = { .size = 4 } };
 	r = bm_create(&tm->bm, io, cache_blocks, log);
 	if (r) {
@@ -304,9 +325,9 @@ static int make(struct tm **out, struct pd_io *io, uint32_t cache_blocks, struct
 	return 0;
 }
 
-int tm_create(struct tm **out, struct pd_io *io, uint32_t cache_blocks, struct pd_log *log)
+int tm_create(struct pd_tm **out, struct pd_io *io, uint32_t cache_blocks, struct pd_log *log)
 {
-	struct tm *tm;
+	struct pd_tm *tm;
 	int r = make(&tm, io, cache_blocks, log);
 
 	if (r)
@@ -321,10 +342,10 @@ int tm_create(struct tm **out, struct pd_io *io, uint32_t cache_blocks, struct p
 	return 0;
 }
 
-int tm_open(struct tm **out, struct pd_io *io, uint32_t cache_blocks, const struct sm_root *root,
+int tm_open(struct pd_tm **out, struct pd_io *io, uint32_t cache_blocks, const struct sm_root *root,
 	    struct pd_log *log)
 {
-	struct tm *tm;
+	struct pd_tm *tm;
 	int r = make(&tm, io, cache_blocks, log);
 
 	if (r)
@@ -338,7 +359,7 @@ int tm_open(struct tm **out, struct pd_io *io, uint32_t cache_blocks, const stru
 	return 0;
 }
 
-void tm_destroy(struct tm *tm)
+void tm_destroy(struct pd_tm *tm)
 {
 	if (!tm)
 		return;
@@ -347,12 +368,24 @@ void tm_destroy(struct tm *tm)
 	free(tm);
 }
 
-int tm_abort(struct tm *tm)
+/* Which commit the disk has must be known to go on from it. */
+static int check_certain(struct pd_tm *tm)
+{
+	if (!bm_doubtful(tm->bm))
+		return 0;
+	pd_log(tm->log, PD_LOG_ERR, "%s: the superblock was written, but may not have arrived: close the metadata, "
+	       "check it and open it again", pd_io_name(tm->io));
+	return -EIO;
+}
+
+int tm_abort(struct pd_tm *tm)
 {
 	struct sm_root last = tm->last;
 	bool none = !le64_get(last.nr_blocks);
-	int r;
+	int r = check_certain(tm);
 
+	if (r)
+		return r;
 	bm_forget_all(tm->bm);
 	no_counts(tm);
 	tm->nr_blocks = tm->nr_allocated = 0;
@@ -372,7 +405,7 @@ int tm_abort(struct tm *tm)
 
 /* Each entry of the overflow tree that may be wrong. Nodes of that tree have one parent, so this
  * makes no further ones. */
-static int put_overflow(struct tm *tm)
+static int put_overflow(struct pd_tm *tm)
 {
 	int r = 0;
 
@@ -398,12 +431,12 @@ static int put_overflow(struct tm *tm)
 	return r;
 }
 
-static int put_bitmap(struct tm *tm, unsigned i)
+static int put_bitmap(struct pd_tm *tm, unsigned i)
 {
 	uint64_t begin = (uint64_t)i * ENTRIES_PER_BITMAP;
 	uint32_t nr = (uint32_t)min_t(uint64_t, tm->nr_blocks - begin, ENTRIES_PER_BITMAP);
 	uint32_t used = 0, first_free = nr;
-	struct bm_block *b;
+	struct pd_block *b;
 	int r = bm_write_lock_new(tm->bm, tm->bitmap[i], KIND_BITMAP, true, &b);
 
 	if (r)
@@ -427,23 +460,25 @@ static int put_bitmap(struct tm *tm, unsigned i)
 	return 0;
 }
 
-static int move(struct tm *tm, uint64_t *nr)
+static int move(struct pd_tm *tm, uint64_t *nr)
 {
 	uint64_t old = *nr;
-	int r = take(tm, nr);
+	int r = tm_take(tm, nr);
 
 	if (!r && old)
 		r = tm_dec(tm, old);
 	return r;
 }
 
-int tm_pre_commit(struct tm *tm, struct sm_root *root)
+int tm_pre_commit(struct pd_tm *tm, struct sm_root *root)
 {
 	unsigned nr_bitmaps = (unsigned)ceil_div(tm->nr_blocks, ENTRIES_PER_BITMAP);
 	bool moved[MAX_METADATA_BITMAPS] = { false }, again = true;
-	struct bm_block *b;
-	int r = put_overflow(tm);
+	struct pd_block *b;
+	int r = check_certain(tm);
 
+	if (!r)
+		r = put_overflow(tm);
 	if (!r)
 		r = move(tm, &tm->index_block);
 	/* taking a block for one bitmap may change another, until all that change have moved */
@@ -475,13 +510,14 @@ int tm_pre_commit(struct tm *tm, struct sm_root *root)
 	return 0;
 }
 
-int tm_commit(struct tm *tm, struct bm_block **sb)
+int tm_commit(struct pd_tm *tm, struct pd_block **sb)
 {
 	int r = bm_commit(tm->bm, sb);
 
 	if (r)
 		return r;
 	tm->last = tm->next;
+	tm->epoch++;
 	for (unsigned i = 0; i < ceil_div(tm->nr_blocks, ENTRIES_PER_BITMAP); i++) {
 		uint64_t begin = (uint64_t)i * ENTRIES_PER_BITMAP;
 		uint64_t end = min_t(uint64_t, tm->nr_blocks, begin + ENTRIES_PER_BITMAP);

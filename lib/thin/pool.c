@@ -10,7 +10,7 @@
 #define MAX_MAPPING_DBLOCK (1ull << 40)
 
 struct pd_thin_pool {
-	struct tm *tm;
+	struct pd_tm *tm;
 	struct sm_disk data;
 	struct thin_superblock sb;	/* host side copy of what the next commit writes */
 	uint64_t mapping_root, details_root;
@@ -60,43 +60,12 @@ static bool same_block(void *ctx, const void *a, const void *b)
 	return mapping_block(le64_get(x)) == mapping_block(le64_get(y));
 }
 
-static int inc_trees(void *ctx, const void *values, uint32_t nr)
-{
-	struct pd_thin_pool *p = ctx;
-	int r = 0;
-
-	for (uint32_t i = 0; i < nr && !r; i++) {
-		le64 v;
-
-		memcpy(&v, (const uint8_t *)values + 8 * (size_t)i, sizeof(v));
-		r = tm_inc(p->tm, le64_get(v));
-	}
-	return r;
-}
-
-static int dec_trees(void *ctx, const void *values, uint32_t nr)
-{
-	struct pd_thin_pool *p = ctx;
-	int r = 0;
-
-	for (uint32_t i = 0; i < nr && !r; i++) {
-		le64 v;
-
-		memcpy(&v, (const uint8_t *)values + 8 * (size_t)i, sizeof(v));
-		r = btree_del(&p->one, le64_get(v));
-	}
-	return r;
-}
-
 static void describe(struct pd_thin_pool *p)
 {
-	p->one = (struct btree){ .tm = p->tm, .levels = 1, .value = {
+	p->mappings = (struct btree){ .tm = p->tm, .levels = 2, .value = {
 		.size = 8, .ctx = &p->data, .inc = inc_mappings, .dec = dec_mappings,
 		.equal = same_block } };
-	p->mappings = p->one;
-	p->mappings.levels = 2;
-	p->devices = (struct btree){ .tm = p->tm, .levels = 1, .value = {
-		.size = 8, .ctx = p, .inc = inc_trees, .dec = dec_trees } };
+	btree_upper(&p->mappings, 1, &p->devices, &p->one);
 	p->details = (struct btree){ .tm = p->tm, .levels = 1, .value = {
 		.size = sizeof(struct thin_device_details) } };
 }
@@ -178,7 +147,7 @@ void pd_thin_pool_close(struct pd_thin_pool *p)
 int pd_thin_pool_abort(struct pd_thin_pool *p)
 {
 	struct thin_superblock sb;
-	struct bm_block *b;
+	struct pd_block *b;
 	int r = tm_abort(p->tm);
 
 	if (!r)
@@ -232,7 +201,7 @@ static void add_mapped(struct pd_thin_pool *p, int64_t nr)
 int pd_thin_pool_commit(struct pd_thin_pool *p)
 {
 	struct sm_root data, metadata;
-	struct bm_block *b;
+	struct pd_block *b;
 	int r = save_dev(p);
 
 	if (!r)
@@ -249,16 +218,13 @@ int pd_thin_pool_commit(struct pd_thin_pool *p)
 	memcpy(p->sb.data_space_map_root, &data, sizeof(data));
 	memcpy(p->sb.metadata_space_map_root, &metadata, sizeof(metadata));
 	memcpy(b->data, &p->sb, sizeof(p->sb));
-	r = tm_commit(p->tm, &b);
-	if (!r)
-		sm_disk_committed(&p->data, &data);
-	return r;
+	return tm_commit(p->tm, &b);
 }
 
 static int write_first(struct pd_thin_pool *p, uint32_t data_block_size, uint64_t nr_data_blocks)
 {
 	struct sm_root data, metadata;
-	struct bm_block *b;
+	struct pd_block *b;
 	int r = sm_disk_create(&p->data, p->tm, nr_data_blocks);
 
 	if (!r)
@@ -332,11 +298,11 @@ void pd_thin_pool_get_info(const struct pd_thin_pool *p, struct pd_thin_pool_inf
 	};
 }
 
-int pd_thin_pool_set_transaction_id(struct pd_thin_pool *p, uint64_t old, uint64_t new)
+int pd_thin_pool_set_transaction_id(struct pd_thin_pool *p, uint64_t was, uint64_t trans_id)
 {
-	if (le64_get(p->sb.trans_id) != old)
+	if (le64_get(p->sb.trans_id) != was)
 		return -EINVAL;
-	p->sb.trans_id = le64_put(new);
+	p->sb.trans_id = le64_put(trans_id);
 	return 0;
 }
 
@@ -543,7 +509,7 @@ int pd_thin_pool_data_count(struct pd_thin_pool *p, uint64_t dblock, uint32_t *c
 int pd_thin_pool_reserve_metadata_snap(struct pd_thin_pool *p)
 {
 	struct thin_superblock *copy;
-	struct bm_block *b;
+	struct pd_block *b;
 	int r = le64_get(p->sb.held_root) ? -EBUSY : pd_thin_pool_commit(p);
 
 	if (!r)
@@ -567,7 +533,7 @@ int pd_thin_pool_release_metadata_snap(struct pd_thin_pool *p)
 {
 	uint64_t held = le64_get(p->sb.held_root);
 	struct thin_superblock copy;
-	struct bm_block *b;
+	struct pd_block *b;
 	int r;
 
 	if (!held)
@@ -591,5 +557,5 @@ int pd_thin_pool_resize_data(struct pd_thin_pool *p, uint64_t nr_data_blocks)
 
 int pd_thin_pool_grow_metadata(struct pd_thin_pool *p)
 {
-	return tm_grow(p->tm);
+	return tm_grow(p->tm, UINT64_MAX);
 }

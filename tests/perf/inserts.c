@@ -15,15 +15,18 @@ static double now(void)
 	return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
-static int commit(struct tm *tm)
+static int commit(struct pd_tm *tm)
 {
-	struct bm_block *sb;
+	struct pd_block *sb;
 	struct sm_root root;
 	int r = tm_pre_commit(tm, &root);
 
 	if (!r)
 		r = bm_write_lock_new(tm_bm(tm), SB_LOCATION, KIND_THIN_SB, true, &sb);
-	return r ? r : tm_commit(tm, &sb);
+	if (r)
+		return r;
+	((struct sb_header *)sb->data)->magic = le64_put(THIN_MAGIC);
+	return tm_commit(tm, &sb);
 }
 
 int main(int argc, char **argv)

@@ -88,12 +88,11 @@ static int change_cache(struct pd_cache *c, struct cache_model *m, uint64_t *see
 		uint32_t b = (uint32_t)rnd(seed, m->nr);
 		bool on = rnd(seed, 2);
 		uint64_t d = rnd(seed, NR_DISCARDS);
-		struct pd_cache_mapping map = { b, m->next, on };
 
 		switch (rnd(seed, 6)) {
 		case 0:
 		case 1:
-			r = pd_cache_insert(c, &map);
+			r = pd_cache_insert(c, b, m->next, on);
 			if (r == -EEXIST && m->oblock[b]) {
 				r = 0;
 				break;
@@ -272,10 +271,8 @@ static void test_after_an_unclean_stop_all_is_dirty(void)
 	CU_ASSERT_EQUAL_FATAL(open_cache(&c, io), 0);
 	CU_ASSERT(!pd_cache_next_mapping(c, 0, &map) && map.cblock == 3 && map.dirty);
 	CU_ASSERT_EQUAL(pd_cache_next_mapping(c, 4, &map), -ENODATA);
-	map = (struct pd_cache_mapping){ 9, 1, false };
-	CU_ASSERT_EQUAL(pd_cache_insert(c, &map), -EINVAL);
-	map = (struct pd_cache_mapping){ 8, 1ull << 48, false };
-	CU_ASSERT_EQUAL(pd_cache_insert(c, &map), -EINVAL);
+	CU_ASSERT_EQUAL(pd_cache_insert(c, 9, 1, false), -EINVAL);
+	CU_ASSERT_EQUAL(pd_cache_insert(c, 8, 1ull << 48, false), -EINVAL);
 	CU_ASSERT_EQUAL(pd_cache_set_policy(c, "sixteen letters!", policy_version, 4), -EINVAL);
 	pd_cache_close(c);
 	pd_io_close(io);

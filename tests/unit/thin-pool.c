@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "fault/each.h"
-#include "persistent-data/array.h"
+#include "persistent-data/bitset.h"
 #include "persistent-data/space-map-disk.h"
 #include "unit/unit.h"
 #include <pdata/err.h>
@@ -305,7 +305,7 @@ static void test_arrays_and_bitsets_against_plain_ones(void)
 	struct array_cursor c;
 	struct bitset s;
 	struct pd_io *io;
-	struct tm *tm;
+	struct pd_tm *tm;
 	le64 v;
 
 	CU_ASSERT_EQUAL_FATAL(pd_io_open_ram(&io, 2000), 0);
@@ -386,7 +386,7 @@ static void test_data_counts_against_plain_ones(void)
 	uint64_t seed = 9, nr = 0, allocated = 0;
 	struct sm_disk sm;
 	struct pd_io *io;
-	struct tm *tm;
+	struct pd_tm *tm;
 
 	CU_ASSERT_EQUAL_FATAL(pd_io_open_ram(&io, 2000), 0);
 	CU_ASSERT_EQUAL_FATAL(tm_create(&tm, io, 256, NULL), 0);

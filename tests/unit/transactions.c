@@ -25,7 +25,7 @@ struct model {
 
 struct fix {
 	struct pd_io *io;
-	struct tm *tm;
+	struct pd_tm *tm;
 	struct btree t;
 	uint64_t root;
 	struct model now, old;
@@ -45,7 +45,7 @@ static void describe(struct fix *f)
 
 static int commit(struct fix *f)
 {
-	struct bm_block *sb;
+	struct pd_block *sb;
 	struct era_superblock *s;
 	struct sm_root root;
 	int r = tm_pre_commit(f->tm, &root);
@@ -222,7 +222,7 @@ static void count(struct fix *f, uint64_t nr, unsigned level, unsigned levels, u
 		  bool is_root, uint32_t *refs)
 {
 	struct btree t = { .tm = f->tm, .levels = 1, .value = { .size = 8 } };
-	struct bm_block *b;
+	struct pd_block *b;
 	const struct node_header *n;
 
 	if (refs[nr]++)
@@ -245,7 +245,7 @@ static void count(struct fix *f, uint64_t nr, unsigned level, unsigned levels, u
 static bool counts_right(struct pd_io *io)
 {
 	struct fix f = { .io = NULL };
-	struct bm_block *b;
+	struct pd_block *b;
 	struct sm_root root;
 	uint32_t *refs;
 	bool ok = true;

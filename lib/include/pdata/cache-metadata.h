@@ -19,6 +19,10 @@
 #include <pdata/io.h>
 #include <pdata/log.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct pd_cache;
 
 /**
@@ -86,9 +90,9 @@ int pd_cache_next_mapping(struct pd_cache *cache, uint32_t cblock, struct pd_cac
  *
  * That no other cache block holds it is the caller's to know: two make the metadata unsound.
  *
- * Return: 0; -EEXIST if @m->cblock holds something, -EINVAL past the end or beyond 2^48: nothing changed.
+ * Return: 0; -EEXIST if @cblock holds something, -EINVAL past the end or beyond 2^48: nothing changed.
  */
-int pd_cache_insert(struct pd_cache *cache, const struct pd_cache_mapping *m);
+int pd_cache_insert(struct pd_cache *cache, uint32_t cblock, uint64_t oblock, bool dirty);
 /** pd_cache_remove() - -ENODATA (nothing changed) if it holds nothing. A dirty block's data is lost by this. */
 int pd_cache_remove(struct pd_cache *cache, uint32_t cblock);
 /** pd_cache_set_dirty() - -ENODATA (nothing changed) if @cblock holds nothing. */
@@ -112,4 +116,7 @@ int pd_cache_resize_discards(struct pd_cache *cache, uint64_t block_size, uint64
 int pd_cache_is_discarded(struct pd_cache *cache, uint64_t dblock, bool *discarded);
 int pd_cache_set_discarded(struct pd_cache *cache, uint64_t dblock, bool discarded);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

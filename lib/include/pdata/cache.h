@@ -15,6 +15,10 @@
 #include <pdata/meta.h>
 #include <pdata/text.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- Check ---- */
 
 /**
@@ -211,4 +215,7 @@ struct pd_cache_format_opts {
  */
 int pd_cache_format(struct pd_io *io, const struct pd_cache_format_opts *o, const struct pd_run *run);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

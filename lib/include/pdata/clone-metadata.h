@@ -17,6 +17,10 @@
 #include <pdata/io.h>
 #include <pdata/log.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct pd_clone;
 
 /**
@@ -61,4 +65,7 @@ int pd_clone_next_hydrated(struct pd_clone *clone, uint64_t from, uint64_t *begi
  */
 int pd_clone_set_hydrated(struct pd_clone *clone, uint64_t begin, uint64_t end);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -16,6 +16,10 @@
 #include <pdata/meta.h>
 #include <pdata/text.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- Check ---- */
 
 /**
@@ -116,4 +120,7 @@ int pd_clone_repair(struct pd_io *in, struct pd_io *out, const struct pd_clone_r
 int pd_clone_format(struct pd_io *io, uint64_t region_size, uint64_t target_size, unsigned percent,
 		    uint64_t seed, const struct pd_run *run);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

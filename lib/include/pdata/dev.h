@@ -13,6 +13,10 @@
 #include <pdata/io.h>
 #include <pdata/log.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /**
  * pd_dev_set_metadata_counts() - store wrong counts in the metadata space map.
  * @io:       metadata of any type, open for writing
@@ -49,4 +53,7 @@ struct pd_dev_cache_patch {
 int pd_dev_patch_cache_superblock(struct pd_io *io, const struct pd_dev_cache_patch *patch,
 				  struct pd_log *log);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -17,6 +17,10 @@
 #include <pdata/io.h>
 #include <pdata/log.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct pd_era;
 
 /**
@@ -92,4 +96,7 @@ int pd_era_take_metadata_snap(struct pd_era *era);
 /** pd_era_drop_metadata_snap() - -ENODATA if there is none. */
 int pd_era_drop_metadata_snap(struct pd_era *era);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -16,6 +16,10 @@
 #include <pdata/meta.h>
 #include <pdata/text.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /**
  * pd_era_check() - looks for everything in metadata that is not as it should be: archived writesets, the live one,
  * the era array, the space map, the metadata snapshot.
@@ -108,4 +112,7 @@ int pd_era_invalidate(struct pd_io *io, const struct pd_era_invalidate_opts *o, 
 int pd_era_format(struct pd_io *io, uint32_t block_size, uint32_t nr_blocks, uint32_t current_era,
 		  uint32_t nr_writesets, const struct pd_run *run);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -17,7 +17,14 @@
 
 #include <errno.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /** pd_strerror() - a short sentence for a code that a function here returned; never NULL. */
 const char *pd_strerror(int err);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

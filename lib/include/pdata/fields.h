@@ -14,6 +14,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /** PD_FIELD_VALUE_MAX - room for any value as text, and its end. */
 #define PD_FIELD_VALUE_MAX 8200
 
@@ -57,4 +61,7 @@ int pd_field_get(const void *block, const char *kind, const char *name, char *va
  */
 int pd_field_set(void *block, const char *kind, const char *name, const char *value);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -13,6 +13,10 @@
 #include <stdint.h>
 #include <pdata/log.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define PD_BLOCK_SIZE 4096u
 
 struct pd_io;
@@ -80,4 +84,7 @@ void *pd_io_buffer(uint32_t nr);
 /** pd_io_same() - do both names lead to the same file or device (device and inode, or rdev)? */
 bool pd_io_same(const char *path_a, const char *path_b);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -8,6 +8,12 @@
 #ifndef PDATA_LOG_H
 #define PDATA_LOG_H
 
+#include <stddef.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum pd_log_level {
 	PD_LOG_ERR,		/* why a call fails */
 	PD_LOG_WARN,		/* the call goes on */
@@ -45,14 +51,19 @@ struct pd_progress {
 
 /**
  * struct pd_run - what every larger piece of work is given.
+ * @size:       sizeof(struct pd_run); 0 is taken for the members that follow, those of 1.0
  * @log:        NULL says nothing
  * @progress:   NULL tells nothing
  * @nr_threads: worker threads; 0 means as many as there are processors
  */
 struct pd_run {
+	size_t size;
 	struct pd_log *log;
 	struct pd_progress *progress;
 	unsigned nr_threads;
 };
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -14,6 +14,10 @@
 #include <pdata/log.h>
 #include <pdata/problems.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /** enum pd_place - which structure a finding is about. */
 enum pd_place {
 	PD_AT_SUPERBLOCK,
@@ -77,4 +81,7 @@ struct pd_check_result {
 	uint64_t mended;
 };
 
+#ifdef __cplusplus
+}
+#endif
 #endif

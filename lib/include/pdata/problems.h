@@ -15,6 +15,10 @@
 #ifndef PDATA_PROBLEMS_H
 #define PDATA_PROBLEMS_H
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define PD_PROBLEMS(X)										\
 	/* superblocks */									\
 	X(SB_CSUM, "superblock-checksum", FATAL, REPORT, "bad checksum in superblock")		\
@@ -123,4 +127,7 @@ struct pd_problem_row {
 /** pd_problem_row() - the row of @p; that of PD_PR_NONE has empty texts. Never NULL. */
 const struct pd_problem_row *pd_problem_row(enum pd_problem p);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

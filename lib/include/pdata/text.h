@@ -12,6 +12,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /**
  * struct pd_sink - where text goes.
  * @write: takes all @len bytes and returns 0, or a negative errno value, which the caller of
@@ -40,4 +44,7 @@ enum pd_text_format {
 	PD_TEXT_HUMAN_READABLE,
 };
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -19,6 +19,10 @@
 #include <pdata/io.h>
 #include <pdata/log.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct pd_thin_pool;
 
 /**
@@ -64,8 +68,8 @@ struct pd_thin_pool_info {
 };
 void pd_thin_pool_get_info(const struct pd_thin_pool *pool, struct pd_thin_pool_info *info);
 
-/** pd_thin_pool_set_transaction_id() - from @old to @new; -EINVAL, with nothing changed, if it is not @old. */
-int pd_thin_pool_set_transaction_id(struct pd_thin_pool *pool, uint64_t old, uint64_t new);
+/** pd_thin_pool_set_transaction_id() - from @was to @trans_id; -EINVAL, with nothing changed, if it is not @was. */
+int pd_thin_pool_set_transaction_id(struct pd_thin_pool *pool, uint64_t was, uint64_t trans_id);
 
 /* ---- Devices ---- */
 
@@ -140,4 +144,7 @@ int pd_thin_pool_resize_data(struct pd_thin_pool *pool, uint64_t nr_data_blocks)
 /** pd_thin_pool_grow_metadata() - uses all of a metadata device that has grown. */
 int pd_thin_pool_grow_metadata(struct pd_thin_pool *pool);
 
+#ifdef __cplusplus
+}
+#endif
 #endif

@@ -15,6 +15,10 @@
 #include <pdata/meta.h>
 #include <pdata/text.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* ---- Check ---- */
 
 /**
@@ -246,4 +250,7 @@ struct pd_thin_restore_opts {
 int pd_thin_restore(const struct pd_source *xml, struct pd_io *out,
 		    const struct pd_thin_restore_opts *o, const struct pd_run *run);
 
+#ifdef __cplusplus
+}
+#endif
 #endif
