@@ -43,9 +43,11 @@ static int check_run(struct frame *f, void *v)
 	pd_io_close(io);
 	if (r)
 		return EXIT_BAD;
+	/* how many are hydrated is known when all of the bitset was read, how many there are from the superblock */
 	if (!f->quiet && !a->super_block_only && res.worst != PD_SEV_FATAL)
-		printf("HYDRATED_REGIONS=%" PRIu64 "\nNR_REGIONS=%" PRIu64 "\n", status.nr_hydrated,
-		       status.nr_regions);
+		printf("HYDRATED_REGIONS=%" PRIu64 "\n", status.nr_hydrated);
+	if (!f->quiet && status.nr_regions)
+		printf("NR_REGIONS=%" PRIu64 "\n", status.nr_regions);
 	return res.worst == PD_SEV_FATAL || (res.worst == PD_SEV_ERROR && !a->ignore_non_fatal) ?
 		EXIT_BAD : EXIT_CLEAN;
 }

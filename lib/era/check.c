@@ -14,12 +14,19 @@ struct check {
 	struct bits bad_pieces;
 };
 
-static void found(struct check *c, enum pd_problem p, enum pd_place place, const uint32_t *era)
+static void found(struct check *c, enum pd_problem p, enum pd_place place, const uint64_t *era)
 {
 	struct pd_finding f = {
 		.problem = p, .place = place, .snap = c->s.snap, .has_key = era, .key = era ? *era : 0,
 		.block = PD_NO_BLOCK,
 	};
+
+	damage_add(&c->damage, &f);
+}
+
+static void found_in_snap(struct check *c, enum pd_problem p, uint64_t block)
+{
+	struct pd_finding f = { .problem = p, .place = PD_AT_SUPERBLOCK, .snap = true, .block = block };
 
 	damage_add(&c->damage, &f);
 }
@@ -67,7 +74,7 @@ static int check_array(struct check *c, const struct era_superblock *sb)
 			uint64_t block = j * piece_max(&a) + i;
 			struct pd_finding f = {
 				.problem = PD_PR_ERA_FUTURE, .place = PD_AT_ERA_ARRAY, .snap = c->s.snap,
-				.has_range = true, .begin = block, .end = block + 1, .block = PD_NO_BLOCK,
+				.has_range = true, .begin = block, .end = block + 1, .block = a.block[j],
 			};
 
 			if (era_at(values, i) > c->current_era)
@@ -79,7 +86,7 @@ static int check_array(struct check *c, const struct era_superblock *sb)
 	return r;
 }
 
-static int check_bitset(struct check *c, uint32_t era, uint32_t nr_bits, uint64_t root, bool counts)
+static int check_bitset(struct check *c, uint64_t era, uint32_t nr_bits, uint64_t root, bool counts)
 {
 	struct array_scan a = era_bitset(era, nr_bits, root);
 	int r;
@@ -105,11 +112,11 @@ static int check_archive(struct check *c, const struct era_superblock *sb)
 	int r = scan_tree(&c->s, &t);
 
 	for (uint64_t i = 0; !r && i < t.nr; i++) {
-		uint32_t era = (uint32_t)t.keys[i];
+		uint64_t era = t.keys[i];
 		struct era_writeset ws;
 
 		memcpy(&ws, t.values + i * sizeof(ws), sizeof(ws));
-		if (t.keys[i] > c->current_era)
+		if (era > c->current_era)
 			found(c, PD_PR_ERA_KEY, PD_AT_WRITESET, &era);
 		if (!c->s.snap && era == c->current_era && le64_get(sb->current_writeset.root))
 			found(c, PD_PR_ERA_TWICE, PD_AT_WRITESET, &era);
@@ -122,14 +129,15 @@ static int check_archive(struct check *c, const struct era_superblock *sb)
 static int check_live(struct check *c, const struct era_superblock *sb)
 {
 	uint32_t nr_bits = le32_get(sb->current_writeset.nr_bits);
+	uint64_t era = c->current_era;
 	int r;
 
 	if (!le64_get(sb->current_writeset.root))
 		return 0;
 	if (nr_bits != le32_get(sb->nr_blocks))
-		found(c, PD_PR_ERA_NR_BITS, PD_AT_WRITESET, &c->current_era);
+		found(c, PD_PR_ERA_NR_BITS, PD_AT_WRITESET, &era);
 	damage_soften(&c->damage, PD_SEV_ERROR, PD_SEV_ERROR);
-	r = check_bitset(c, c->current_era, nr_bits, le64_get(sb->current_writeset.root), true);
+	r = check_bitset(c, era, nr_bits, le64_get(sb->current_writeset.root), true);
 	damage_soften(&c->damage, PD_SEV_FATAL, PD_SEV_ERROR);
 	return r;
 }
@@ -139,6 +147,7 @@ static int check_snap(struct check *c, const struct era_superblock *live)
 {
 	uint64_t block = le64_get(live->metadata_snap);
 	struct era_superblock sb;
+	enum pd_problem p;
 	int r;
 
 	if (!block)
@@ -147,19 +156,17 @@ static int check_snap(struct check *c, const struct era_superblock *live)
 	damage_soften(&c->damage, PD_SEV_ERROR, PD_SEV_ERROR);
 	if (block < c->s.nr_blocks)
 		scan_ref(&c->s, block);
-	r = era_sb_read(c->io, block, c->run->log, &sb);
-	if (r) {
-		struct pd_finding f = { .problem = PD_PR_SB_CSUM, .place = PD_AT_SUPERBLOCK, .snap = true,
-					.block = block };
-
-		damage_add(&c->damage, &f);
+	r = era_sb_look(c->io, block, &sb, &p);
+	if (!r && block >= c->s.nr_blocks)
+		p = PD_PR_BLOCK_BEYOND;
+	if (!r && p) {
+		found_in_snap(c, p, block);
 		c->s.incomplete = true;
-		r = r == -ENOMEM ? r : 0;
-	} else {
+	} else if (!r) {
 		if (le64_get(sb.metadata_snap))
-			found(c, PD_PR_SNAP_HELD_ROOT, PD_AT_SUPERBLOCK, NULL);
+			found_in_snap(c, PD_PR_ERA_SNAP_NESTED, block);
 		if (le32_get(sb.current_era) > c->current_era)
-			found(c, PD_PR_ERA_SNAP_LATER, PD_AT_SUPERBLOCK, NULL);
+			found_in_snap(c, PD_PR_ERA_SNAP_LATER, block);
 		c->current_era = le32_get(sb.current_era);
 		r = check_archive(c, &sb);
 		if (!r)

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
-#include <pdata/err.h>
 #include "era/metadata.h"
 
 static enum pd_problem judge(const struct era_superblock *sb, const void *block, uint64_t nr)
@@ -17,29 +16,38 @@ static enum pd_problem judge(const struct era_superblock *sb, const void *block,
 	       le32_get(sb->nr_blocks) >= ERA_MAX_BLOCKS ? PD_PR_ERA_NR_BLOCKS : PD_PR_NONE;
 }
 
-int era_sb_read(struct pd_io *io, uint64_t block, struct pd_log *log, struct era_superblock *sb)
+int era_sb_look(struct pd_io *io, uint64_t block, struct era_superblock *sb, enum pd_problem *p)
 {
 	void *buf = pd_io_buffer(1);
-	int r = !buf ? -ENOMEM : block < pd_io_nr_blocks(io) ? pd_io_read(io, block, 1, buf) : -EIO;
-	enum pd_problem p;
 
-	if (r) {
-		pd_log(log, PD_LOG_ERR, "%s: reading block %" PRIu64 ": %s", pd_io_name(io), block,
-		       pd_strerror(r));
+	memset(sb, 0, sizeof(*sb));
+	if (!buf)
+		return -ENOMEM;
+	if (block >= pd_io_nr_blocks(io)) {
+		*p = PD_PR_BLOCK_BEYOND;
+	} else if (pd_io_read(io, block, 1, buf)) {
+		*p = PD_PR_BLOCK_IO;
 	} else {
 		memcpy(sb, buf, sizeof(*sb));
-		p = judge(sb, buf, block);
-		if (p) {
-			pd_log(log, PD_LOG_ERR, "%s%s [%s]", block ? "metadata snapshot: " : "",
-			       pd_problem_row(p)->text, pd_problem_row(p)->name);
-			r = -EUCLEAN;
-		}
+		*p = judge(sb, buf, block);
 	}
 	free(buf);
-	return r;
+	return 0;
 }
 
-struct array_scan era_bitset(uint32_t era, uint32_t nr_bits, uint64_t root)
+int era_sb_read(struct pd_io *io, uint64_t block, struct pd_log *log, struct era_superblock *sb)
+{
+	enum pd_problem p;
+	int r = era_sb_look(io, block, sb, &p);
+
+	if (r || !p)
+		return r;
+	pd_log(log, PD_LOG_ERR, "%s%s [%s]", block ? "metadata snapshot: " : "", pd_problem_row(p)->text,
+	       pd_problem_row(p)->name);
+	return p == PD_PR_BLOCK_IO ? -EIO : -EUCLEAN;
+}
+
+struct array_scan era_bitset(uint64_t era, uint32_t nr_bits, uint64_t root)
 {
 	return (struct array_scan){
 		.place = PD_AT_WRITESET, .has_key = true, .key = era, .value_size = sizeof(le64),
@@ -70,19 +78,24 @@ static int by_era(const void *va, const void *vb)
 	return a->era < b->era ? -1 : a->era > b->era;
 }
 
-static int add(struct era_view *v, uint32_t era, uint32_t nr_bits, uint64_t root)
+static int add(struct era_view *v, uint64_t era, uint32_t nr_bits, uint64_t root)
 {
 	struct era_writeset_view *w = v->nr_w ? &v->w[v->nr_w - 1] : NULL;
 	struct array_scan *a;
 
-	for (size_t i = v->nr_w; i-- > 0; )
-		if (v->w[i].era == era)
-			w = &v->w[i];
+	if (era > UINT32_MAX && !v->repair) {
+		pd_log(v->run->log, PD_LOG_ERR, "a writeset's era, %" PRIu64 ", does not fit 32 bits [%s]", era,
+		       pd_problem_row(PD_PR_ERA_KEY)->name);
+		return -EUCLEAN;
+	}
+	/* keys of the tree ascend: only the live one can meet another */
+	for (size_t i = v->nr_w; w && w->era > era && i-- > 0; )
+		w = &v->w[i];
 	if (!w || w->era != era) {
 		w = &v->w[v->nr_w++];
 		*w = (struct era_writeset_view){ .era = era, .nr_bits = nr_bits };
 	} else if (!v->repair) {
-		pd_log(v->run->log, PD_LOG_ERR, "era %" PRIu32 " has a live and an archived writeset [%s]", era,
+		pd_log(v->run->log, PD_LOG_ERR, "era %" PRIu64 " has a live and an archived writeset [%s]", era,
 		       pd_problem_row(PD_PR_ERA_TWICE)->name);
 		return -EUCLEAN;
 	}
@@ -108,11 +121,7 @@ static int load_writesets(struct era_view *v, bool live)
 		r = -ENOMEM;
 	for (uint64_t i = 0; !r && i < t.nr; i++) {
 		memcpy(&ws, t.values + i * sizeof(ws), sizeof(ws));
-		if (t.keys[i] > UINT32_MAX) {
-			v->tree_lost = true;
-			continue;
-		}
-		r = add(v, (uint32_t)t.keys[i], le32_get(ws.nr_bits), le64_get(ws.root));
+		r = add(v, t.keys[i], le32_get(ws.nr_bits), le64_get(ws.root));
 	}
 	tree_walk_exit(&t);
 	ws = v->sb.current_writeset;
@@ -218,10 +227,11 @@ static int fold(struct era_view *v, uint64_t j, uint64_t *words, uint32_t *eras,
 
 	for (size_t i = 0; i < v->nr_w && !r; i++) {
 		struct era_writeset_view *w = &v->w[i];
-		uint32_t nr_bits, now = le32_get(v->sb.current_era), era = v->repair && w->era > now ? now : w->era;
+		uint32_t nr_bits, now = le32_get(v->sb.current_era), era;
 
 		if (j * ERA_WINDOW >= w->nr_bits)
 			continue;
+		era = v->repair && w->era > now ? now : (uint32_t)w->era;
 		r = era_view_bits(v, w, j, words, &nr_bits);
 		for (uint32_t k = 0; !r && k < nr_bits && k < nr; k++)
 			if (words[k / 64] >> (k % 64) & 1 && eras[k] < era)
@@ -233,7 +243,7 @@ static int fold(struct era_view *v, uint64_t j, uint64_t *words, uint32_t *eras,
 static int emit_writeset(struct era_view *v, struct era_emitter *e, struct era_writeset_view *w,
 			 uint64_t *words)
 {
-	int r = e->writeset_begin(e, &(struct era_writeset_record){ w->era, w->nr_bits });
+	int r = e->writeset_begin(e, &(struct era_writeset_record){ (uint32_t)w->era, w->nr_bits });
 
 	for (uint64_t j = 0; !r && j < ceil_div(w->nr_bits, ERA_WINDOW); j++) {
 		uint32_t nr;

@@ -11,9 +11,11 @@
 /* A piece of a bitset covers as many blocks as this many pieces of the array. */
 #define ERA_WINDOW BITSET_BITS_PER_BLOCK
 
-/* Block 0, or a metadata snapshot at @block. 0, -EUCLEAN after a message, -ENOMEM, -EIO. */
+/* Block 0, or a metadata snapshot at @block; what is wrong with it. 0 or -ENOMEM; nothing is said. */
+int era_sb_look(struct pd_io *io, uint64_t block, struct era_superblock *sb, enum pd_problem *p);
+/* The same, for those who cannot go on without. 0, -EUCLEAN after a message, -ENOMEM, -EIO. */
 int era_sb_read(struct pd_io *io, uint64_t block, struct pd_log *log, struct era_superblock *sb);
-struct array_scan era_bitset(uint32_t era, uint32_t nr_bits, uint64_t root);
+struct array_scan era_bitset(uint64_t era, uint32_t nr_bits, uint64_t root);
 struct array_scan era_array(const struct era_superblock *sb);
 
 /* Word @w of a writeset without the bits past its end. */
@@ -26,7 +28,8 @@ static inline uint64_t era_word(uint64_t value, uint64_t w, uint64_t nr_bits)
 
 /* An archived writeset, or the live one; two bitsets when both are of one era and repair joins them. */
 struct era_writeset_view {
-	uint32_t era, nr_bits;
+	uint64_t era;		/* as the tree says: more than 32 bits are damage */
+	uint32_t nr_bits;
 	unsigned nr;
 	struct array_scan a[2];
 };

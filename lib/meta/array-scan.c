@@ -45,7 +45,7 @@ int array_scan_index(struct scan *s, struct array_scan *a)
 		.place = a->place, .value_size = sizeof(le64), .root = a->root,
 		.has_key = a->has_key, .key = a->key, .no_refs = a->no_refs,
 	};
-	uint64_t want = 0;
+	uint64_t want = 0, beyond = 0;
 	int r;
 
 	if (!a->scale)
@@ -67,8 +67,8 @@ int array_scan_index(struct scan *s, struct array_scan *a)
 		if (b && b < s->nr_blocks && !a->no_refs && w.counts[i])
 			scan_ref(s, b);
 		if (j >= a->nr_pieces) {
-			noted(s, a, PD_PR_ARRAY_LONG, (j + 1) * piece_max(a), a->nr_values);
-			break;
+			beyond = min_t(uint64_t, j, UINT64_MAX - 1) + 1;
+			continue;
 		}
 		if (j > want && !w.damaged)
 			lost(s, a, PD_PR_ARRAY_INDEX, want, j, PD_NO_BLOCK);
@@ -80,6 +80,9 @@ int array_scan_index(struct scan *s, struct array_scan *a)
 	}
 	if (!r && want < a->nr_pieces && !w.damaged)
 		lost(s, a, PD_PR_ARRAY_SHORT, want, a->nr_pieces, PD_NO_BLOCK);
+	if (!r && beyond)
+		noted(s, a, PD_PR_ARRAY_LONG, min_t(uint64_t, beyond, UINT64_MAX / piece_max(a)) * piece_max(a),
+		      a->nr_values);
 	tree_walk_exit(&w);
 	return r;
 }

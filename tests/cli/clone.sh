@@ -30,6 +30,7 @@ spoil() { perl -e 'srand(5); print pack("C*", map { int rand 256 } 1 .. 4096)' |
 xz -dc "$here/../images/sample/clone.img.xz" >k.img
 is 0 "check" "$tools/clone_check" k.img; silent err "check"
 printf 'HYDRATED_REGIONS=239\nNR_REGIONS=2048\n' >want; same out want "what clone_check prints"
+is 0 "superblock alone" "$tools/clone_check" --super-block-only k.img; echo NR_REGIONS=2048 >want; same out want "what it prints then"
 is 0 "check -q" "$tools/clone_check" -q k.img; silent out "-q"
 is 0 "dump" "$tools/clone_dump" k.img; silent err "dump"; cp out k.xml
 says k.xml 'region_size="64" target_size="131072" nr_regions="2048" nr_hydrated="239"' "dump"

@@ -103,6 +103,7 @@ extern "C" {
 	X(CLONE_REGION_SIZE, "region-size", FATAL, REPORT, "the region size is no power of two within 8..2097152 sectors") \
 	X(CLONE_TARGET_SIZE, "target-size", FATAL, REPORT, "the target size is 0 or makes more than 2^31 regions") \
 	X(SB_UNUSED, "superblock-unused", WARN, REPORT, "bytes of the superblock that should be zero are not") \
+	X(ERA_SNAP_NESTED, "snapshot-nested", ERROR, REPORT, "the era's metadata snapshot names a snapshot of its own") \
 	/* new rows are added in front of this line */
 
 enum pd_problem {
