@@ -154,8 +154,7 @@ static struct pd_io *cache_of(uint32_t version, uint32_t nr)
 	must(pd_cache_set_policy(c, "smq", (uint32_t[]){ 2, 0, 0 }, 4));
 	must(pd_cache_resize_discards(c, 256, 40000));
 	for (uint32_t b = 0; b < nr; b += 1 + b % 3) {
-		must(pd_cache_insert(c, &(struct pd_cache_mapping){ .cblock = b, .oblock = 7ull * b,
-								    .dirty = b % 5 == 0 }));
+		must(pd_cache_insert(c, b, 7ull * b, b % 5 == 0));
 		must(pd_cache_set_hint(c, b, b * 11));
 		must(pd_cache_set_discarded(c, b * 9 % 40000, true));
 	}
