@@ -1,35 +1,14 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # thin_repair and thin_dump --repair: what they keep, say and refuse; repair in place.
-set -u
-tools=${1:-${tools:-../tools}}
-tools=$(cd "$tools" && pwd)
-here=$(cd "$(dirname -- "$0")" && pwd)
-w=$(mktemp -d)
-trap 'rm -rf "$w"' EXIT
-cd "$w" || exit 1
-passed=0 failed=0
-ok() { passed=$((passed + 1)); }
-no() { failed=$((failed + 1)); echo "FAIL $*"; }
-is()
-{
-	local want=$1 what=$2 r
-	shift 2
-	"$@" >out 2>err </dev/null
-	r=$?
-	[ "$r" = "$want" ] && { ok; return; }
-	no "$what: status $r, not $want: $* $(head -c 300 err)"
-}
-says() { if grep -qF -- "$2" "$1"; then ok; else no "$3: '$2' is not in $1: $(head -c 200 "$1")"; fi; }
-silent() { if [ ! -s "$1" ]; then ok; else no "$2: $1 says: $(head -c 200 "$1")"; fi; }
-same() { if cmp -s "$1" "$2"; then ok; else no "$3: $1 and $2 differ"; fi; }
-fresh() { rm -f "$1" && truncate -s 8M "$1"; }
+# shellcheck source=/dev/null
+. "$(dirname -- "$0")/lib.sh"
 # le64 FILE BYTE; spoil FILE BLOCK
 le64() { od -An -v -t u8 -j "$2" -N 8 "$1" | tr -d ' '; }
 spoil() { perl -e 'srand(5); print pack("C*", map { int rand 256 } 1 .. 4096)' | dd of="$1" bs=4096 seek="$2" conv=notrunc status=none; }
 
-xz -dc "$here/../images/sample/healthy.img.xz" >good.img
-xz -dc "$here/../images/sample/damaged.img.xz" >bad.img
+sample healthy >good.img
+sample damaged >bad.img
 head -c 65536 /dev/zero >zeros.img
 printf '<superblock/>%8192s' ' ' >text.xml
 "$tools/thin_dump" good.img >good.xml || no "no dump of the sample"
@@ -37,7 +16,7 @@ first=$(head -n 1 good.xml)
 
 # healthy metadata comes out as it was, without a word
 before=$(cksum <good.img)
-fresh o.img
+fresh o.img 8M
 is 0 healthy "$tools/thin_repair" -i good.img -o o.img; silent out healthy; silent err healthy
 is 0 "check of the result" "$tools/thin_check" -q o.img
 is 0 "healthy, empty operand" "$tools/thin_repair" "" -i good.img -o o.img
@@ -46,12 +25,12 @@ is 0 "dump --repair" "$tools/thin_dump" --repair good.img; silent err "dump --re
 is 0 override "$tools/thin_dump" --repair --transaction-id 2345 good.img; says out 'transaction="2345"' override
 
 # one lost leaf
-fresh o.img
+fresh o.img 8M
 is 0 damaged "$tools/thin_repair" -i bad.img -o o.img --report r.json
 says err "block-checksum" damaged; says err "thin device 2" damaged
 is 0 "check of what was saved" "$tools/thin_check" -q o.img
 says r.json '"format": 1' report; says r.json '"kept": 183' report; says r.json '"block": 46' report
-fresh o.img
+fresh o.img 8M
 is 1 strict "$tools/thin_repair" --strict -i bad.img -o o.img
 is 0 "dry run" "$tools/thin_repair" --dry-run -i bad.img; says out "mappings kept: " "dry run"; says out "metadata blocks needed: " "dry run"
 is 0 "quiet" "$tools/thin_repair" -q -i bad.img -o o.img; silent err quiet
@@ -69,7 +48,7 @@ is 1 "too small" "$tools/thin_repair" -i good.img -o s.img; says err "are needed
 # block 0 gone
 cp good.img nosb.img && dd if=/dev/zero of=nosb.img bs=4096 count=1 conv=notrunc status=none
 bs=$(echo "$first" | sed 's/.*data_block_size="\([0-9]*\)".*/\1/') nr=$(echo "$first" | sed 's/.*nr_data_blocks="\([0-9]*\)".*/\1/')
-fresh o.img && cp o.img o0.img
+fresh o.img 8M && cp o.img o0.img
 is 1 "block size not known" "$tools/thin_repair" -i nosb.img -o o.img; says err "data block size" "block size not known"; same o.img o0.img "block size not known"
 is 0 "live generation" "$tools/thin_dump" --repair --data-block-size "$bs" --nr-data-blocks "$nr" --transaction-id 7 --generation "$(le64 good.img 208)" nosb.img
 same out good.xml "live generation"
@@ -106,5 +85,4 @@ cp bad.img b.img
 is 1 "in place, damaged tree" "$tools/thin_repair" --in-place b.img; same b.img bad.img "in place, damaged tree"
 is 64 "in place with -o" "$tools/thin_repair" --in-place -o z.img good.img
 
-echo "$passed passed, $failed failed, 0 skipped"
-[ $failed = 0 ]
+finish
