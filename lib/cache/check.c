@@ -311,25 +311,11 @@ static int check_all(struct check *c)
 
 static int rewrite_superblock(struct check *c, const struct mended *maps, bool clear)
 {
-	struct cache_superblock *sb = pd_io_buffer(1);
-	int r = sb ? pd_io_read(c->io, SB_LOCATION, 1, sb) : -ENOMEM;
-
-	if (!r && block_kind(sb) != KIND_CACHE_SB)
-		r = -EUCLEAN;
-	if (!r) {
-		if (maps->changed)
-			memcpy(sb->metadata_space_map_root, &maps->metadata, sizeof(maps->metadata));
-		if (clear)
-			sb->flags = le32_put(le32_get(sb->flags) & ~CACHE_NEEDS_CHECK);
-		block_seal(sb, KIND_CACHE_SB, SB_LOCATION);
-		r = pd_io_write(c->io, SB_LOCATION, 1, sb);
-		if (!r)
-			r = pd_io_flush(c->io);
-	}
-	if (r)
-		pd_log(c->run->log, PD_LOG_ERR, "writing the superblock: %s", pd_strerror(r));
-	free(sb);
-	return r;
+	return mend_superblock(c->io, &(struct mend_sb){
+		.kind = KIND_CACHE_SB, .seen = &c->sb, .seen_len = sizeof(c->sb),
+		.metadata_root_at = offsetof(struct cache_superblock, metadata_space_map_root),
+		.clear_flags = clear ? CACHE_NEEDS_CHECK : 0,
+	}, maps, c->run->log);
 }
 
 /* Only a full check may clear the flag. */

@@ -83,7 +83,6 @@ static int check_all(struct check *c)
 static int mend(struct check *c, struct pd_check_result *res)
 {
 	struct mended maps = { .changed = false };
-	struct clone_superblock *sb;
 	int r;
 
 	if (c->damage.failed || damage_any(&c->damage, PD_SEV_FATAL) || c->s.incomplete)
@@ -91,22 +90,12 @@ static int mend(struct check *c, struct pd_check_result *res)
 	r = mend_space_maps(&c->s, &c->metadata, NULL, true, &maps);
 	if (r || !maps.changed)
 		return r;
-	sb = pd_io_buffer(1);
-	r = sb ? pd_io_read(c->io, SB_LOCATION, 1, sb) : -ENOMEM;
-	if (!r && block_kind(sb) != KIND_CLONE_SB)
-		r = -EUCLEAN;
-	if (!r) {
-		memcpy(sb->metadata_space_map_root, &maps.metadata, sizeof(maps.metadata));
-		block_seal(sb, KIND_CLONE_SB, SB_LOCATION);
-		r = pd_io_write(c->io, SB_LOCATION, 1, sb);
-		if (!r)
-			r = pd_io_flush(c->io);
-	}
-	free(sb);
-	if (r) {
-		pd_log(c->run->log, PD_LOG_ERR, "writing the superblock: %s", pd_strerror(r));
+	r = mend_superblock(c->io, &(struct mend_sb){
+		.kind = KIND_CLONE_SB, .seen = &c->sb, .seen_len = sizeof(c->sb),
+		.metadata_root_at = offsetof(struct clone_superblock, metadata_space_map_root),
+	}, &maps, c->run->log);
+	if (r)
 		return r;
-	}
 	if (maps.nr_counts)
 		pd_log(c->run->log, PD_LOG_WARN, "%" PRIu64 " counts that were too high have been mended",
 		       maps.nr_counts);

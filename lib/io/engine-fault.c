@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Fails on purpose: the n-th request, or every read of a bad block. */
+/* Fails on purpose: the n-th request, or every read of a bad block. Or a signal comes just then. */
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "base/bits.h"
 #include "base/util.h"
 #include "io/engines.h"
@@ -11,6 +13,7 @@ struct fault {
 	enum pd_fault what;
 	uint64_t left;		/* until it fails; 0: nothing does */
 	bool fired;
+	int sig;		/* comes instead, or 0 */
 	struct bits bad;	/* blocks that cannot be read */
 	bool any_bad;
 };
@@ -23,14 +26,19 @@ static struct fault *fault_of(const struct pd_io *io)
 static bool fires(struct fault *f, enum pd_fault what)
 {
 	bool now = false;
+	int sig;
 
 	pthread_mutex_lock(&f->shared.lock);
 	if (f->left && (f->what == what || f->what == PD_FAULT_ANY)) {
 		now = !--f->left;
 		f->fired |= now;
 	}
+	sig = f->sig;
 	pthread_mutex_unlock(&f->shared.lock);
-	return now;
+	if (!now || !sig)
+		return now;
+	kill(getpid(), sig);
+	return false;
 }
 
 static bool reads_bad_block(struct fault *f, const struct pd_io_req *req)
@@ -104,7 +112,17 @@ void pd_fault_arm(struct pd_io *io, enum pd_fault what, uint64_t nth)
 	pthread_mutex_lock(&f->shared.lock);
 	f->what = what;
 	f->left = nth;
+	f->sig = 0;
 	f->fired = false;
+	pthread_mutex_unlock(&f->shared.lock);
+}
+
+void pd_fault_signal(struct pd_io *io, int sig)
+{
+	struct fault *f = fault_of(io);
+
+	pthread_mutex_lock(&f->shared.lock);
+	f->sig = sig;
 	pthread_mutex_unlock(&f->shared.lock);
 }
 

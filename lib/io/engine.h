@@ -52,6 +52,10 @@ static inline int pd_io_reap(struct pd_io *io, struct pd_io_req **done, unsigned
 	return io->ops->reap(io, done, max, wait);
 }
 
+/* pd_io_write() and pd_io_flush() that say what failed: the device and, of a write, its first block. */
+int io_write_told(struct pd_io *io, uint64_t block, uint32_t nr, const void *buf, struct pd_log *log);
+int io_flush_told(struct pd_io *io, struct pd_log *log);
+
 /*
  * Wrappers: each stands in front of @inner, which it owns from then on (not if it fails), and
  * clones share what it counts. Requests go on to @inner one by one.
@@ -63,6 +67,8 @@ enum pd_fault { PD_FAULT_READ, PD_FAULT_WRITE, PD_FAULT_FLUSH, PD_FAULT_ANY };
 int pd_io_fault(struct pd_io **io, struct pd_io *inner);
 void pd_fault_arm(struct pd_io *io, enum pd_fault what, uint64_t nth);
 bool pd_fault_fired(const struct pd_io *io);
+/* In place of the fault armed: @sig to the process. If that lets it live, the request is carried out. */
+void pd_fault_signal(struct pd_io *io, int sig);
 /* Every read that touches @block fails until pd_fault_clear(). */
 int pd_fault_bad_block(struct pd_io *io, uint64_t block);
 void pd_fault_clear(struct pd_io *io);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* What holds for any engine: opening by name, and reads and writes that wait. */
 #include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,23 +29,32 @@ static int open_plain(struct pd_io **io, const char *path, unsigned flags, const
 	return r;
 }
 
-static const char *const fault_names[] = {
-	[PD_FAULT_READ] = "fault-read-", [PD_FAULT_WRITE] = "fault-write-",
-	[PD_FAULT_FLUSH] = "fault-flush-", [PD_FAULT_ANY] = "fault-any-",
+/* What can be asked of engine-fault.c by name, each with a number behind it. */
+static const struct fault_name {
+	const char *name;
+	enum pd_fault what;
+	int sig;
+	bool bad_block;
+} fault_names[] = {
+	{ "fault-read-", PD_FAULT_READ, 0, false }, { "fault-write-", PD_FAULT_WRITE, 0, false },
+	{ "fault-flush-", PD_FAULT_FLUSH, 0, false }, { "fault-any-", PD_FAULT_ANY, 0, false },
+	{ "kill-write-", PD_FAULT_WRITE, SIGKILL, false }, { "term-write-", PD_FAULT_WRITE, SIGTERM, false },
+	{ "int-write-", PD_FAULT_WRITE, SIGINT, false }, { "hup-write-", PD_FAULT_WRITE, SIGHUP, false },
+	{ "bad-block-", PD_FAULT_READ, 0, true },
 };
 
-/* The fault that a wrapper's name asks for, and the number in it; -1 if it is not of that form. */
-static int fault_of(const char *name, size_t len, const char **number)
+/* The fault that a wrapper's name asks for, and the number in it; NULL if it is not of that form. */
+static const struct fault_name *fault_of(const char *name, size_t len, const char **number)
 {
 	for (unsigned i = 0; i < ARRAY_SIZE(fault_names); i++) {
-		size_t n = strlen(fault_names[i]);
+		size_t n = strlen(fault_names[i].name);
 
 		*number = name + n;
-		if (len > n && !strncmp(name, fault_names[i], n) &&
+		if (len > n && !strncmp(name, fault_names[i].name, n) &&
 		    strspn(*number, "0123456789") == len - n)
-			return (int)i;
+			return &fault_names[i];
 	}
-	return -1;
+	return NULL;
 }
 
 static bool is_called(const char *name, size_t len, const char *word)
@@ -51,7 +62,20 @@ static bool is_called(const char *name, size_t len, const char *word)
 	return len == strlen(word) && !strncmp(name, word, len);
 }
 
-/* Puts the wrapper called @name in front of @io: trace, ram (a copy, thrown away) or fault-WHAT-N. */
+static int stack_fault(struct pd_io **top, struct pd_io *io, const struct fault_name *f, uint64_t n)
+{
+	int r = pd_io_fault(top, io);
+
+	if (r)
+		return r;
+	if (f->bad_block)	/* one that is not on this device is another's */
+		return n < pd_io_nr_blocks(io) ? pd_fault_bad_block(*top, n) : 0;
+	pd_fault_arm(*top, f->what, n);
+	pd_fault_signal(*top, f->sig);
+	return 0;
+}
+
+/* Puts the wrapper called @name in front of @io: trace, ram (a copy, thrown away), or one of fault_names. */
 static int stack(struct pd_io **io, const char *name, size_t len)
 {
 	struct pd_io *top = NULL;
@@ -65,13 +89,11 @@ static int stack(struct pd_io **io, const char *name, size_t len)
 		if (!r)
 			pd_io_close(*io);
 	} else {
-		int fault = fault_of(name, len, &number);
+		const struct fault_name *fault = fault_of(name, len, &number);
 
-		r = pd_io_fault(&top, *io);
-		if (!r)
-			pd_fault_arm(top, (enum pd_fault)fault, strtoull(number, NULL, 10));
+		r = stack_fault(&top, *io, fault, strtoull(number, NULL, 10));
 	}
-	if (!r)
+	if (top)
 		*io = top;
 	return r;
 }
@@ -85,7 +107,7 @@ bool pd_io_has_engine(const char *engine, unsigned flags)
 
 		if (!(flags & PD_IO_STACKED) ||
 		    (!is_called(engine, len, "trace") && !is_called(engine, len, "ram") &&
-		     fault_of(engine, len, &number) < 0))
+		     !fault_of(engine, len, &number)))
 			return false;
 	}
 	return !strcmp(engine, "sync") || !strcmp(engine, "spindle") || !strcmp(engine, "async");
@@ -168,6 +190,24 @@ int pd_io_write(struct pd_io *io, uint64_t block, uint32_t nr, const void *buf)
 int pd_io_flush(struct pd_io *io)
 {
 	return io->ops->flush(io);
+}
+
+int io_write_told(struct pd_io *io, uint64_t block, uint32_t nr, const void *buf, struct pd_log *log)
+{
+	int r = pd_io_write(io, block, nr, buf);
+
+	if (r)
+		pd_log(log, PD_LOG_ERR, "%s: writing block %" PRIu64 ": %s", pd_io_name(io), block, pd_strerror(r));
+	return r;
+}
+
+int io_flush_told(struct pd_io *io, struct pd_log *log)
+{
+	int r = pd_io_flush(io);
+
+	if (r)
+		pd_log(log, PD_LOG_ERR, "%s: flushing: %s", pd_io_name(io), pd_strerror(r));
+	return r;
 }
 
 void *pd_io_buffer(uint32_t nr)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <pdata/err.h>
+#include "io/engine.h"
 #include "meta/mend.h"
 
 /* A block to be written. */
@@ -395,9 +396,9 @@ static int write_out(struct mend *m)
 
 	for (size_t i = 0; !r && i < m->nr_fresh; i++) {
 		block_seal(m->fresh[i].data, m->fresh[i].kind, m->fresh[i].block);
-		r = pd_io_write(m->s->io, m->fresh[i].block, 1, m->fresh[i].data);
+		r = io_write_told(m->s->io, m->fresh[i].block, 1, m->fresh[i].data, m->s->run->log);
 	}
-	return r ? r : pd_io_flush(m->s->io);
+	return r ? r : io_flush_told(m->s->io, m->s->run->log);
 }
 
 static void say_why(struct mend *m, int r)
@@ -433,12 +434,41 @@ int mend_space_maps(struct scan *s, struct metadata_sm *metadata, struct data_sm
 		out->changed = true;
 	}
 	out->in_place = m.in_place;
+	say_why(&m, r);
 	if (!r && m.nr_fresh)
 		r = write_out(&m);
-	say_why(&m, r);
 	for (size_t i = 0; i < m.nr_fresh; i++)
 		free(m.fresh[i].data);
 	free(m.fresh);
 	free(m.freed);
+	return r;
+}
+
+static_assert(offsetof(struct thin_superblock, flags) == offsetof(struct cache_superblock, flags) &&
+	      offsetof(struct thin_superblock, flags) == offsetof(struct clone_superblock, flags), "flags");
+
+int mend_superblock(struct pd_io *io, const struct mend_sb *how, const struct mended *maps, struct pd_log *log)
+{
+	uint8_t *sb = pd_io_buffer(1);
+	struct thin_superblock *flags = (void *)sb;	/* which are in the same place in all of them */
+	int r = sb ? pd_io_read(io, SB_LOCATION, 1, sb) : -ENOMEM;
+
+	if (!r && (block_kind(sb) != how->kind || memcmp(sb, how->seen, how->seen_len)))
+		r = -EUCLEAN;
+	if (r) {
+		pd_log(log, PD_LOG_ERR, "%s: reading block %llu again: %s", pd_io_name(io), SB_LOCATION,
+		       r == -EUCLEAN ? "it has changed meanwhile" : pd_strerror(r));
+	} else {
+		if (maps->changed)
+			memcpy(sb + how->metadata_root_at, &maps->metadata, sizeof(maps->metadata));
+		if (maps->changed && how->data_root_at)
+			memcpy(sb + how->data_root_at, &maps->data, sizeof(maps->data));
+		flags->flags = le32_put(le32_get(flags->flags) & ~how->clear_flags);
+		block_seal(sb, how->kind, SB_LOCATION);
+		r = io_write_told(io, SB_LOCATION, 1, sb, log);
+		if (!r)
+			r = io_flush_told(io, log);
+	}
+	free(sb);
 	return r;
 }

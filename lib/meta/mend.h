@@ -35,4 +35,21 @@ struct mended {
 int mend_space_maps(struct scan *s, struct metadata_sm *metadata, struct data_sm *data, bool hints,
 		    struct mended *out);
 
+/* What there is to change in a superblock. */
+struct mend_sb {
+	enum block_kind kind;
+	const void *seen;		/* the superblock as the check saw it */
+	size_t seen_len;
+	size_t metadata_root_at, data_root_at;	/* of space map roots; the second 0 if there is none */
+	uint32_t clear_flags;
+};
+
+/**
+ * mend_superblock() - the roots of @maps, if they changed, and flags cleared. All other bytes stay.
+ *
+ * Return: 0; -EUCLEAN if it is no longer what the check saw, -ENOMEM, or what reading and writing said,
+ *         after a message.
+ */
+int mend_superblock(struct pd_io *io, const struct mend_sb *how, const struct mended *maps, struct pd_log *log);
+
 #endif

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include "io/engine.h"
 #include "persistent-data/build.h"
 #include <pdata/err.h>
 
@@ -110,53 +111,38 @@ void out_destroy(struct out *o)
 	free(o);
 }
 
-static int io_failed(struct out *o, const char *what, uint64_t block, int r)
+static int write_sb(struct out *o, const void *sb, struct pd_log *log)
 {
-	pd_log(o->log, PD_LOG_ERR, "%s: %s block %" PRIu64 ": %s", pd_io_name(o->io), what, block,
-	       pd_strerror(r));
-	return r;
+	int r = io_write_told(o->io, SB_LOCATION, 1, sb, log);
+
+	return r ? r : io_flush_told(o->io, log);
 }
 
-static int flush(struct out *o)
-{
-	int r = pd_io_flush(o->io);
-
-	if (r)
-		pd_log(o->log, PD_LOG_ERR, "%s: flushing: %s", pd_io_name(o->io), pd_strerror(r));
-	return r;
-}
-
-static int write_sb(struct out *o, const void *sb)
-{
-	int r = pd_io_write(o->io, SB_LOCATION, 1, sb);
-
-	return r ? io_failed(o, "writing", SB_LOCATION, r) : flush(o);
-}
-
-int out_begin(struct out *o, enum block_kind sb_kind)
+/* The right magic number, a wrong checksum: neither valid nor unformatted. */
+static int write_invalid_sb(struct out *o, enum block_kind sb_kind, struct pd_log *log)
 {
 	/* The magic number is at 32 in all superblocks; in thin's one has a name for the place. */
 	struct thin_superblock *sb = o->scratch;
 
-	if (!o->io)
-		return 0;
 	memset(o->scratch, 0, PD_BLOCK_SIZE);
 	sb->magic = le64_put(block_kind_magic(sb_kind));
 	block_seal(sb, sb_kind, SB_LOCATION);
 	sb->csum = le32_put(~le32_get(sb->csum));
-	return write_sb(o, sb);
+	return write_sb(o, sb, log);
+}
+
+int out_begin(struct out *o, enum block_kind sb_kind)
+{
+	return o->io ? write_invalid_sb(o, sb_kind, o->log) : 0;
 }
 
 /* ---- Writing ---- */
 
 static int write_batch(struct out *o, struct batch *b)
 {
-	int r;
-
 	for (uint32_t i = 0; i < b->nr; i++)
 		block_seal(b->data + (size_t)i * PD_BLOCK_SIZE, b->kind[i], b->first + i);
-	r = b->nr ? pd_io_write(o->io, b->first, b->nr, b->data) : 0;
-	return r ? io_failed(o, "writing from", b->first, r) : 0;
+	return b->nr ? io_write_told(o->io, b->first, b->nr, b->data, o->log) : 0;
 }
 
 static void *writer(void *ctx)
@@ -286,7 +272,10 @@ int out_read(struct out *o, uint64_t block, void *data)
 	if (r)
 		return r;
 	r = pd_io_read(o->io, block, 1, data);
-	return r ? io_failed(o, "reading back", block, r) : 0;
+	if (r)
+		pd_log(o->log, PD_LOG_ERR, "%s: reading back block %" PRIu64 ": %s", pd_io_name(o->io), block,
+		       pd_strerror(r));
+	return r;
 }
 
 bool out_counts_only(const struct out *o)
@@ -447,10 +436,14 @@ int out_commit(struct out *o, void *sb, enum block_kind sb_kind)
 	int r = drain(o);
 
 	if (!r)
-		r = flush(o);
+		r = io_flush_told(o->io, o->log);
 	if (r)
 		return r;
 	memcpy(block, sb, PD_BLOCK_SIZE);
 	block_seal(block, sb_kind, SB_LOCATION);
-	return write_sb(o, block);
+	r = write_sb(o, block, o->log);
+	/* It may have got there all the same; who is told of a failure must not find it. In place it was the last step. */
+	if (r && !o->avoid)
+		(void)write_invalid_sb(o, sb_kind, NULL);
+	return r;
 }

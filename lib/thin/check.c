@@ -369,32 +369,14 @@ int thin_check_run(struct thin_check *c)
 
 /* ---- mending ---- */
 
-/* Rewrites the superblock; what is not meant to change keeps its bytes. */
 static int rewrite_superblock(struct thin_check *c, const struct mended *maps, bool clear)
 {
-	struct thin_superblock *sb = pd_io_buffer(1);
-	int r = sb ? pd_io_read(c->io, SB_LOCATION, 1, sb) : -ENOMEM;
-
-	/* It was sound when the check began. */
-	if (!r && (block_kind(sb) != KIND_THIN_SB ||
-		   le64_get(sb->trans_id) != le64_get(c->live.trans_id)))
-		r = -EUCLEAN;
-	if (!r) {
-		if (maps->changed) {
-			memcpy(sb->data_space_map_root, &maps->data, sizeof(maps->data));
-			memcpy(sb->metadata_space_map_root, &maps->metadata, sizeof(maps->metadata));
-		}
-		if (clear)
-			sb->flags = le32_put(le32_get(sb->flags) & ~THIN_NEEDS_CHECK);
-		block_seal(sb, KIND_THIN_SB, SB_LOCATION);
-		r = pd_io_write(c->io, SB_LOCATION, 1, sb);
-		if (!r)
-			r = pd_io_flush(c->io);
-	}
-	if (r)
-		pd_log(c->run->log, PD_LOG_ERR, "writing the superblock: %s", pd_strerror(r));
-	free(sb);
-	return r;
+	return mend_superblock(c->io, &(struct mend_sb){
+		.kind = KIND_THIN_SB, .seen = &c->live, .seen_len = sizeof(c->live),
+		.metadata_root_at = offsetof(struct thin_superblock, metadata_space_map_root),
+		.data_root_at = offsetof(struct thin_superblock, data_space_map_root),
+		.clear_flags = clear ? THIN_NEEDS_CHECK : 0,
+	}, maps, c->run->log);
 }
 
 /* What a mending run may do; nothing if it was not asked for or something is fatal. */

@@ -37,7 +37,9 @@ enum pd_io_flags {
  *          for the default (pread). With PD_IO_STACKED wrappers for development may stand in
  *          front, outermost first, each with a colon: "trace" (a line a request on stderr), "ram"
  *          (a copy in memory; what is written to it is lost), "fault-read-N", "fault-write-N",
- *          "fault-flush-N", "fault-any-N" (the N-th of these fails).
+ *          "fault-flush-N", "fault-any-N" (the N-th of these fails), "kill-write-N", "term-write-N",
+ *          "int-write-N", "hup-write-N" (that signal comes just before the N-th write), "bad-block-N"
+ *          (which cannot be read).
  *
  * Messages are the fixed texts of the command line contract. A block device is
  * opened with O_EXCL unless PD_IO_SHARED.
