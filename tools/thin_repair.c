@@ -2,11 +2,12 @@
 /* thin_repair: what can be saved of a pool's damaged metadata, as new metadata. */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 #include <pdata/thin.h>
 #include "tools/frame.h"
 
 struct args {
-	const char *input, *output, *report;
+	const char *input, *output, *report, *stop_after;
 	uint64_t transaction_id, nr_data_blocks, generation;
 	uint32_t data_block_size;
 	bool has_transaction_id, has_data_block_size, has_nr_data_blocks, has_generation;
@@ -31,21 +32,35 @@ static const struct opt opts[] = {
 		"Take this generation, which the report names by its index block"),
 	OPT_FLAG(0, "in-place", args, in_place,
 		 "Write new space maps on the device itself, which is the operand; all trees must be sound"),
+	OPT_STR(0, "debug-stop-after", "PHASE", args, stop_after, OPT_HIDDEN,
+		"With --in-place: end after data-space-map or metadata-space-map, for tests"),
 	OPT_END
 };
 
-static int in_place(struct frame *f)
+static void before_write(void *f)
 {
-	struct pd_thin_in_place_opts o = { .size = sizeof(o) };
+	signals_guard(f, NULL);
+}
+
+static int in_place(struct frame *f, const struct args *a)
+{
+	static const char *const phases[] = {
+		[PD_THIN_PHASE_DATA_SM] = "data-space-map", [PD_THIN_PHASE_METADATA_SM] = "metadata-space-map",
+	};
+	struct pd_thin_in_place_opts o = { .size = sizeof(o), .on_write = before_write, .ctx = f };
 	struct pd_io *io;
 	int r;
 
+	for (unsigned i = PD_THIN_PHASE_DATA_SM; a->stop_after && i < PD_THIN_NR_PHASES; i++)
+		if (!strcmp(a->stop_after, phases[i]))
+			o.stop_after = (enum pd_thin_phase)i;
+	if (a->stop_after && !o.stop_after)
+		return usage_error(f, "there is no phase '%s'", a->stop_after);
 	if (f->nr_operands != 1)
 		return usage_error(f, "--in-place takes the device as its operand");
 	r = open_input(f, f->operands[0], PD_IO_WRITE, &io);
 	if (r)
 		return r;
-	signals_guard(f, NULL);
 	r = pd_thin_repair_in_place(io, &o, &f->run) ? EXIT_BAD : EXIT_CLEAN;
 	signals_release();
 	pd_io_close(io);
@@ -83,7 +98,7 @@ static int run(struct frame *f, void *v)
 	int r;
 
 	if (a->in_place)
-		return in_place(f);
+		return in_place(f, a);
 	r = open_input(f, a->input, 0, &in);
 	if (!r && !a->dry_run)
 		r = open_output(f, a->output, a->input, &out);

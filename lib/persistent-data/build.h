@@ -81,6 +81,9 @@ uint64_t out_needed(struct out *out);
  */
 int out_metadata_sm(struct out *out, struct sm_root *root);
 
+/* What was handed out so far is on stable storage. 0 or -errno after a message. */
+int out_flush(struct out *out);
+
 /* Everything else, flush, @sb (PD_BLOCK_SIZE bytes; sealed here), flush. 0 or -errno after a message. */
 int out_commit(struct out *out, void *sb, enum block_kind sb_kind);
 

@@ -222,6 +222,13 @@ static int drain(struct out *o)
 	return r ? r : catch_up(o, 0);
 }
 
+int out_flush(struct out *o)
+{
+	int r = drain(o);
+
+	return r ? r : io_flush_told(o->io, o->log);
+}
+
 int out_block(struct out *o, enum block_kind kind, void **data, uint64_t *block)
 {
 	struct batch *b = current(o);
@@ -433,10 +440,8 @@ int out_metadata_sm(struct out *o, struct sm_root *root)
 int out_commit(struct out *o, void *sb, enum block_kind sb_kind)
 {
 	void *block = o->scratch;
-	int r = drain(o);
+	int r = out_flush(o);
 
-	if (!r)
-		r = io_flush_told(o->io, o->log);
 	if (r)
 		return r;
 	memcpy(block, sb, PD_BLOCK_SIZE);

@@ -48,11 +48,17 @@ static int old_maps(struct thin_check *c, struct bits *avoid)
 	return r;
 }
 
-static int stopped(const struct pd_thin_in_place_opts *o, enum pd_thin_phase phase,
+/* The end of a phase: once all of it is on the device, if this is where to stop. */
+static int stopped(const struct pd_thin_in_place_opts *o, enum pd_thin_phase phase, struct out *out,
 		   const struct pd_run *run)
 {
+	int r;
+
 	if (o->stop_after != phase)
 		return 0;
+	r = out_flush(out);
+	if (r)
+		return r;
 	pd_log(run->log, PD_LOG_WARN, "stopped after a phase, as asked for");
 	return -ECANCELED;
 }
@@ -73,11 +79,11 @@ static int build(struct thin_check *c, const struct pd_thin_in_place_opts *o, co
 	if (!r)
 		r = sm_build_data(out, &c->data.counts, c->data.nr_blocks, &data);
 	if (!r)
-		r = stopped(o, PD_THIN_PHASE_DATA_SM, c->run);
+		r = stopped(o, PD_THIN_PHASE_DATA_SM, out, c->run);
 	if (!r)
 		r = out_metadata_sm(out, &metadata);
 	if (!r)
-		r = stopped(o, PD_THIN_PHASE_METADATA_SM, c->run);
+		r = stopped(o, PD_THIN_PHASE_METADATA_SM, out, c->run);
 	if (!r) {
 		memcpy(sb->data_space_map_root, &data, sizeof(data));
 		memcpy(sb->metadata_space_map_root, &metadata, sizeof(metadata));
@@ -109,12 +115,18 @@ int pd_thin_repair_in_place(struct pd_io *io, const struct pd_thin_in_place_opts
 		       "nothing was written. thin_repair -i ... -o ... saves what can be saved");
 		r = -EUCLEAN;
 	}
+	if (!r && le32_get(c.live.compat_ro_flags)) {
+		pd_log(run->log, PD_LOG_ERR, "unknown feature flags forbid writing to this metadata");
+		r = -EROFS;
+	}
 	if (!r)
 		r = bits_init(&avoid, c.s.slots.nr_blocks);
 	for (uint64_t i = 0; !r && i < ceil_div(avoid.nr, 64); i++)
 		avoid.words[i] = c.s.reached.words[i];
 	if (!r)
 		r = old_maps(&c, &avoid);
+	if (!r && o->on_write)
+		o->on_write(o->ctx);
 	if (!r)
 		r = build(&c, o, &avoid);
 	bits_exit(&avoid);

@@ -81,6 +81,18 @@ if [ -x "$tools/thin_generate_damage" ]; then
 	is 0 "lost counts in place" "$tools/thin_repair" --in-place l.img
 	is 0 "lost counts mended" "$tools/thin_check" l.img; silent err "lost counts mended"
 fi
+# a repair in place that ends after a phase leaves what was, as far as anything reads it
+cp good.img p.img && spoil p.img "$(le64 good.img 88)" && "$tools/thin_check" p.img >was 2>&1
+for phase in data-space-map metadata-space-map; do
+	cp p.img q.img
+	is 1 "stopped after $phase" "$tools/thin_repair" --in-place --debug-stop-after $phase q.img; says err stopped "$phase"
+	cmp -s p.img q.img && no "nothing was written before the end of $phase" || ok
+	"$tools/thin_check" q.img >now 2>&1; same now was "check after $phase"
+	is 0 "dump after $phase" "$tools/thin_dump" q.img; same out good.xml "dump after $phase"
+	is 0 "again after $phase" "$tools/thin_repair" --in-place q.img
+	is 0 "check of that" "$tools/thin_check" q.img; silent err "check of that, $phase"
+done
+is 64 "no such phase" "$tools/thin_repair" --in-place --debug-stop-after lunch p.img
 cp bad.img b.img
 is 1 "in place, damaged tree" "$tools/thin_repair" --in-place b.img; same b.img bad.img "in place, damaged tree"
 is 64 "in place with -o" "$tools/thin_repair" --in-place -o z.img good.img

@@ -168,14 +168,17 @@ static struct pd_io *cache_v2(void) { return cache_of(2, 2500); }
 
 /* ---- Era, clone ---- */
 
-static struct pd_io *era_wide(void)
+static struct pd_io *era_of(uint64_t nr_blocks, uint32_t nr, uint32_t nr_writesets)
 {
 	struct pd_run run = { .nr_threads = 1 };
-	struct pd_io *io = ram(600);
+	struct pd_io *io = ram(nr_blocks);
 
-	must(pd_era_format(io, 128, 270000, 20, 5, &run));
+	must(pd_era_format(io, 128, nr, 20, nr_writesets, &run));
 	return io;
 }
+
+static struct pd_io *era_wide(void) { return era_of(600, 270000, 5); }
+static struct pd_io *era_small(void) { return era_of(64, 2500, 3); }
 
 /* A tree of writesets of two levels, a live one, and a metadata snapshot. */
 static struct pd_io *era_snapped(void)
@@ -219,7 +222,7 @@ struct pd_io *fuzz_generate(const char *name)
 		{ "thin:deep", thin_deep }, { "thin:shared", thin_shared }, { "thin:snapped", thin_snapped },
 		{ "thin:devices", thin_devices }, { "thin:wide", thin_wide },
 		{ "cache:wide", cache_wide }, { "cache:v1", cache_v1 }, { "cache:v2", cache_v2 },
-		{ "era:wide", era_wide }, { "era:snapped", era_snapped },
+		{ "era:wide", era_wide }, { "era:small", era_small }, { "era:snapped", era_snapped },
 		{ "clone:wide", clone_wide }, { "clone:small", clone_small },
 	};
 

@@ -10,7 +10,7 @@ done
 r=0
 fuzz/mutate 1 700 "$w/healthy.img" "$w/damaged.img" thin:{deep,shared,snapped,devices,wide} || r=1
 fuzz/mutate 1 400 "$w/cache-clean.img" "$w/cache-unclean.img" cache:{wide,v1,v2} || r=1
-fuzz/mutate 1 200 "$w/era.img" era:{wide,snapped} || r=1
+fuzz/mutate 1 200 "$w/era.img" era:{small,wide,snapped} || r=1
 fuzz/mutate 1 300 "$w/clone.img" clone:{wide,small} || r=1
 # With libFuzzer in them the targets take other arguments.
 if fuzz/fuzz-thin -help=1 2>/dev/null | grep -q 'Usage'; then exit $r; fi

@@ -19,6 +19,10 @@ unit_unit_SOURCES = \
 	fault/each.c \
 	fault/each.h \
 	fault/io.c \
+	fault/power.c \
+	fuzz/types.c \
+	fuzz/types.h \
+	fuzz/generate.c \
 	unit/base.c \
 	unit/counts.c \
 	unit/block.c \

@@ -19,4 +19,5 @@
 	X(thin_pool)	\
 	X(handles)	\
 	X(fault_io)	\
+	X(fault_power)	\
 	/* the end */

@@ -188,18 +188,23 @@ int pd_thin_repair_dump(struct pd_io *in, const struct pd_thin_repair_opts *o,
 /** enum pd_thin_phase - steps of a repair in place, in this order; for tests that stop between them. */
 enum pd_thin_phase {
 	PD_THIN_PHASE_NONE,
-	PD_THIN_PHASE_DATA_SM,		/* the new data space map is on its way to the device */
-	PD_THIN_PHASE_METADATA_SM,	/* so is the new metadata space map */
+	PD_THIN_PHASE_DATA_SM,		/* the new data space map is on the device */
+	PD_THIN_PHASE_METADATA_SM,	/* so is the new metadata space map; only the superblock is left */
+	PD_THIN_NR_PHASES
 };
 
 /**
  * struct pd_thin_in_place_opts - all zero does the whole of it.
  * @size:       sizeof(struct pd_thin_in_place_opts)
  * @stop_after: stop there with -ECANCELED, the superblock as it was
+ * @on_write:   called with @ctx right before the first block is written; from then on it is better not to be
+ *              interrupted; may be NULL
  */
 struct pd_thin_in_place_opts {
 	size_t size;
 	enum pd_thin_phase stop_after;
+	void (*on_write)(void *ctx);
+	void *ctx;
 };
 
 /**
@@ -210,7 +215,8 @@ struct pd_thin_in_place_opts {
  * needs_check; the metadata snapshot stays. The new maps go to blocks that neither the trees nor the old
  * maps use, and the superblock is written last: a power cut leaves the old or the new.
  *
- * Return: 0; -EUCLEAN if any tree is damaged, and nothing was written; -ENOSPC if there is no room beside
+ * Return: 0; -EUCLEAN if any tree is damaged, -EROFS if unknown feature flags forbid it, and nothing was
+ *         written; -ENOSPC if there is no room beside
  *         the old maps; -ENOMEM, -EIO. The reason was told.
  */
 int pd_thin_repair_in_place(struct pd_io *io, const struct pd_thin_in_place_opts *o,
