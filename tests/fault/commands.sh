@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Every command with its first, its second, ... read, write or flush failing, with a signal in place of each write, and
 # with each block in turn unreadable: what is left of inputs and outputs, and what is said (cli contract, 1.7).
+# shellcheck disable=SC2015 # ok and no end well
 set -u
 tools=$(cd "${tools:-../tools}" && pwd)
 here=$(cd "$(dirname -- "$0")" && pwd)
@@ -177,10 +178,10 @@ mender()
 	done
 }
 
-bitmap=metadata_space_map_root.bitmap_root/index[0].blocknr
+bitmap='metadata_space_map_root.bitmap_root/index[0].blocknr'
 for t in thin cache clone; do
 	cp $t.img leak.img
-	"$dev" pdata_poke leak.img $bitmap set 'entries[300]=1' 'entries[301]=2' || no "no leak made"
+	"$dev" pdata_poke leak.img "$bitmap" set 'entries[300]=1' 'entries[301]=2' || no "no leak made"
 	mender $t leak.img ${t}_check --auto-repair in.img
 	[ $t = clone ] && continue
 	"$dev" pdata_poke leak.img 0 set "$([ $t = thin ] && echo flags=1 || echo flags=3)"

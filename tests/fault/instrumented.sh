@@ -36,12 +36,12 @@ dev=$tools/pdata_tools_dev
 engines="sync async"
 [[ "$*" == *valgrind* ]] && engines=sync
 for e in $engines; do
-	run 0 "$tools/thin_check" --io-engine $e --threads 4 healthy.img
-	run 1 "$tools/thin_check" --io-engine $e --threads 4 damaged.img
-	run 0 "$tools/thin_dump" --io-engine $e --threads 4 -o thin.xml healthy.img
-	run 0 "$tools/thin_dump" --io-engine $e --threads 4 --repair damaged.img
-	run 0 "$tools/thin_repair" --io-engine $e --threads 4 -i damaged.img -o out.img
-	run 0 "$tools/thin_restore" --io-engine $e -i thin.xml -o out.img
+	run 0 "$tools/thin_check" --io-engine "$e" --threads 4 healthy.img
+	run 1 "$tools/thin_check" --io-engine "$e" --threads 4 damaged.img
+	run 0 "$tools/thin_dump" --io-engine "$e" --threads 4 -o thin.xml healthy.img
+	run 0 "$tools/thin_dump" --io-engine "$e" --threads 4 --repair damaged.img
+	run 0 "$tools/thin_repair" --io-engine "$e" --threads 4 -i damaged.img -o out.img
+	run 0 "$tools/thin_restore" --io-engine "$e" -i thin.xml -o out.img
 done
 gzip -c thin.xml >thin.xml.gz
 run 0 "$tools/thin_restore" -i thin.xml.gz -o out.img
