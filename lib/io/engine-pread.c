@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 #include <pdata/err.h>
 #include "base/util.h"
@@ -149,6 +150,18 @@ static void pread_ahead(struct pd_io *io, uint64_t block, uint64_t nr)
 			      POSIX_FADV_WILLNEED);
 }
 
+static bool pread_cached(struct pd_io *io, uint64_t block)
+{
+	struct pread_io *p = container_of(io, struct pread_io, io);
+	char byte;
+	struct iovec one = { &byte, 1 };
+
+	/* -EAGAIN is the answer "no"; where the file system cannot tell, so be it. */
+	return !(io->flags & PD_IO_BUFFERED) ||
+	       preadv2(p->file->fd, &one, 1, (off_t)(block * PD_BLOCK_SIZE), RWF_NOWAIT) >= 0 ||
+	       errno != EAGAIN;
+}
+
 static int pread_flush(struct pd_io *io)
 {
 	return io_file_flush(container_of(io, struct pread_io, io)->file);
@@ -172,6 +185,7 @@ static const struct pd_io_ops pread_ops = {
 	.reap = pread_reap,
 	.flush = pread_flush,
 	.ahead = pread_ahead,
+	.cached = pread_cached,
 	.clone = pread_clone,
 	.destroy = pread_destroy,
 };

@@ -30,6 +30,8 @@ struct pd_io_ops {
 	int (*flush)(struct pd_io *io);
 	/* These blocks will be read soon; or NULL. */
 	void (*ahead)(struct pd_io *io, uint64_t block, uint64_t nr);
+	/* Can it be read without waiting for a disk? NULL: cannot be known. */
+	bool (*cached)(struct pd_io *io, uint64_t block);
 	int (*clone)(struct pd_io *io, struct pd_io **clone);
 	void (*destroy)(struct pd_io *io);
 };

@@ -9,10 +9,10 @@
 #include "io/stream.h"
 
 #define CACHED_CHUNK 64u	/* blocks: what the processor's cache still holds when it is looked at */
-#define DIRECT_CHUNK 256u	/* blocks: large enough for a disk */
+#define DISK_CHUNK 256u		/* blocks: large enough for a disk */
 #define MAX_GAP 8u		/* blocks not wanted that are read along rather than skipped */
 #define MAX_PIECES 4u		/* pieces a worker has under way where the engine does not wait */
-#define AHEAD 2048u		/* blocks the system is told of before they are read */
+#define PROBES 16u		/* blocks looked for in the page cache before all are read */
 #define BLOCKS_A_THREAD 128u	/* fewer than these are not worth a thread */
 
 struct stream {
@@ -27,35 +27,8 @@ struct stream {
 	pthread_mutex_t lock;	/* what follows */
 	uint64_t next;		/* where the next chunk begins */
 	uint64_t done;		/* wanted blocks handed out */
-	uint64_t told;		/* the system knows of those below */
 	int err;
 };
-
-/*
- * Tells the system what comes next, a window at a time: its own read-ahead is made for one reader and
- * stays small, and while it works the processor has nothing to do.
- */
-static void look_ahead(struct stream *s, struct pd_io *io, uint64_t from)
-{
-	uint64_t b, end;
-
-	if (!io->ops->ahead || s->nr_blocks < AHEAD)
-		return;
-	pthread_mutex_lock(&s->lock);
-	b = max_t(uint64_t, s->told, from);
-	end = min_t(uint64_t, from + 2 * AHEAD, io->nr_blocks);
-	if (s->told > from + AHEAD)
-		end = b;
-	else
-		s->told = end;
-	pthread_mutex_unlock(&s->lock);
-	for (b = b < end ? bits_next(s->set, b) : end; b < end; b = bits_next(s->set, b)) {
-		uint64_t stop = min_t(uint64_t, bits_next_clear(s->set, b), end);
-
-		io->ops->ahead(io, b, stop - b);
-		b = stop;
-	}
-}
 
 /* The next run of blocks to read; 0 when there is none left. */
 static uint32_t next_chunk(struct stream *s, uint64_t *begin)
@@ -143,7 +116,6 @@ static void submit_pieces(struct stream *s, struct pieces *p)
 		req->nr = next_chunk(s, &req->block);
 		if (!req->nr)
 			return;
-		look_ahead(s, p->io, req->block);
 		p->nr_idle--;
 		if (req->block + req->nr > p->io->nr_blocks || pd_io_submit(p->io, &req, 1))
 			p->failed[p->nr_failed++] = req;
@@ -218,6 +190,22 @@ static void work(void *ctx, unsigned worker)
 	free(buf);
 }
 
+/* Must most of it come from a disk? */
+static bool is_cold(struct pd_io *io, const struct bits *set)
+{
+	unsigned here = 0, away = 0;
+
+	if (!(io->flags & PD_IO_BUFFERED))
+		return true;
+	for (uint64_t i = 0; io->ops->cached && i < PROBES; i++) {
+		uint64_t b = bits_next(set, set->nr / PROBES * i);
+
+		if (b < min_t(uint64_t, set->nr, io->nr_blocks))
+			*(io->ops->cached(io, b) ? &here : &away) += 1;
+	}
+	return away > here;
+}
+
 unsigned stream_nr_threads(const struct pd_run *run, uint64_t nr_blocks)
 {
 	unsigned nr = run && run->nr_threads ? run->nr_threads : workers_default();
@@ -230,7 +218,7 @@ int stream_blocks(struct pd_io *io, const struct bits *set, const struct pd_run 
 {
 	struct stream s = {
 		.io = io, .set = set, .run = run, .what = what, .fn = fn, .ctx = ctx,
-		.chunk = io->flags & PD_IO_BUFFERED ? CACHED_CHUNK : DIRECT_CHUNK,
+		.chunk = is_cold(io, set) ? DISK_CHUNK : CACHED_CHUNK,
 		.nr_blocks = bits_count(set),
 	};
 
