@@ -6,6 +6,7 @@
 #include "base/util.h"
 
 #define PAGE_WORDS 512u
+#define LARGE_PLANES 4u		/* met at random, and all of them half a byte a block at the most */
 
 static_assert(COUNTS_GROUP % COUNTS_PER_WORD == 0, "groups begin with a word");
 
@@ -28,7 +29,7 @@ int counts_init(struct counts *c, uint64_t nr, const struct bits *kept)
 			c->group[g] = ++place;
 	}
 	c->nr_words = (size_t)((nr_kept + 1) * (COUNTS_GROUP / COUNTS_PER_WORD));
-	c->plane[0] = reserve(c->nr_words, sizeof(uint64_t), true);	/* met at random */
+	c->plane[0] = reserve(c->nr_words, sizeof(uint64_t), true);
 	return c->plane[0] ? bits_init(&c->carried, ceil_div(c->nr_words, PAGE_WORDS)) : -ENOMEM;
 }
 
@@ -52,7 +53,7 @@ static uint64_t *plane(struct counts *c, uint64_t **where)
 	pthread_mutex_lock(&c->lock);
 	p = *where;
 	if (!p) {
-		p = reserve(c->nr_words, sizeof(*p), false);
+		p = reserve(c->nr_words, sizeof(*p), where < c->plane + LARGE_PLANES);
 		__atomic_store_n(where, p, __ATOMIC_RELEASE);
 	}
 	pthread_mutex_unlock(&c->lock);
@@ -73,11 +74,12 @@ static unsigned nr_planes(const struct counts *c, size_t word)
 	return nr;
 }
 
-void counts_carry(struct counts *c, size_t word, uint64_t carry)
+/* @carry falls into plane @k. */
+static void carry_into(struct counts *c, unsigned k, size_t word, uint64_t carry)
 {
 	if (!bits_test_atomic(&c->carried, word / PAGE_WORDS))
 		bits_test_and_set_atomic(&c->carried, word / PAGE_WORDS);
-	for (unsigned k = 1; carry; k++) {
+	for (; carry; k++) {
 		uint64_t *p = k < COUNTS_NR_PLANES ? plane(c, &c->plane[k]) : NULL;
 
 		if (!p) {
@@ -86,6 +88,45 @@ void counts_carry(struct counts *c, size_t word, uint64_t carry)
 		}
 		carry &= __atomic_fetch_xor(&p[word], carry, __ATOMIC_RELAXED);
 	}
+}
+
+void counts_carry(struct counts *c, size_t word, uint64_t carry)
+{
+	carry_into(c, 1, word, carry);
+}
+
+void counts_carry_own(struct counts *c, size_t word, uint64_t carry)
+{
+	carry_into(c, 2, word, carry);
+}
+
+int counts_own_init(struct counts *c, struct counts_own *own)
+{
+	if (!plane(c, &c->plane[1]))	/* the first may carry into plane 2 */
+		return -ENOMEM;
+	for (unsigned k = 0; k < ARRAY_SIZE(own->plane); k++)
+		own->plane[k] = reserve(c->nr_words, sizeof(uint64_t), true);
+	if (own->plane[0] && own->plane[1])
+		return 0;
+	unreserve(own->plane[0], c->nr_words, sizeof(uint64_t));
+	unreserve(own->plane[1], c->nr_words, sizeof(uint64_t));
+	*own = (struct counts_own){ { NULL } };
+	return -ENOMEM;
+}
+
+void counts_join(struct counts *c, struct counts_own *own)
+{
+	for (size_t w = 0; own->plane[0] && w < c->nr_words; w++) {
+		uint64_t blocks = own->plane[0][w], carry = own->plane[1][w];
+
+		if (blocks)
+			counts_inc(c, w, blocks);
+		if (carry)
+			counts_carry(c, w, carry);
+	}
+	for (unsigned k = 0; k < ARRAY_SIZE(own->plane); k++)
+		unreserve(own->plane[k], c->nr_words, sizeof(uint64_t));
+	*own = (struct counts_own){ { NULL } };
 }
 
 void counts_dec(struct counts *c, uint64_t i)

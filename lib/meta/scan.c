@@ -22,16 +22,6 @@ void scan_exit(struct scan *s)
 	bits_exit(&s->reached);
 }
 
-bool scan_ref(struct scan *s, uint64_t block)
-{
-	struct slot *slot = &s->slots.slot[block];
-
-	bits_set(&s->reached, block);
-	if (slot->refs < UINT32_MAX)
-		slot->refs++;
-	return slot->refs == 1;
-}
-
 enum pd_problem node_fault_problem(enum node_fault f)
 {
 	static const enum pd_problem of[] = {

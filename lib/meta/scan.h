@@ -29,7 +29,16 @@ void scan_exit(struct scan *s);
 
 /* A place points at @block: true if it is the first, so that what is in it is still to be counted.
  * @block must be below nr_blocks. */
-bool scan_ref(struct scan *s, uint64_t block);
+static inline bool scan_ref(struct scan *s, uint64_t block)
+{
+	struct slot *slot = &s->slots.slot[block];
+
+	if (!slot->refs)
+		bits_set(&s->reached, block);
+	if (slot->refs < UINT32_MAX)
+		slot->refs++;
+	return slot->refs == 1;
+}
 
 /* The problem a slot that was read shows, for a place that wants @kind; PD_PR_NONE if none. */
 enum pd_problem slot_problem(const struct slot *slot, enum block_kind kind);

@@ -159,7 +159,7 @@ static int leaf_done(struct level_build *l, const struct node_header *n, uint64_
 
 	/* What is UNKNOWN lies beyond the end and is not counted. */
 	if (b->has_counts)
-		(void)leaf_count(&b->data, n, b->bound, THIN_MAX_TIME);
+		(void)leaf_count(&b->data, NULL, n, b->bound, THIN_MAX_TIME);
 	if (!b->in_def)
 		return index_build_push(&b->index, node_key(n, 0), block);
 	r = GROW(b, leaf_keys, 1);

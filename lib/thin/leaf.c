@@ -10,7 +10,8 @@ struct piece {
 };
 
 /* Asks for the words that @nr data blocks from @block on are counted in. Returns the end of the list. */
-static struct piece *list_run(const struct counts *c, uint64_t block, uint64_t nr, struct piece *list)
+static struct piece *list_run(const struct counts *c, const uint64_t *plane, const uint64_t *second,
+			      uint64_t block, uint64_t nr, struct piece *list)
 {
 	while (nr) {
 		unsigned at = block % COUNTS_PER_WORD;
@@ -18,7 +19,9 @@ static struct piece *list_run(const struct counts *c, uint64_t block, uint64_t n
 		size_t word = counts_word(c, block);
 
 		if (word != COUNTS_NOWHERE) {
-			__builtin_prefetch(&c->plane[0][word], 1);
+			prefetch_write(&plane[word]);
+			if (second)
+				prefetch_write(&second[word]);
 			*list++ = (struct piece){ word, ~0ull >> (COUNTS_PER_WORD - here) << at };
 		}
 		block += here;
@@ -35,9 +38,12 @@ static uint64_t value_at(const uint8_t *values, uint32_t i)
 	return le64_get(raw);
 }
 
-struct leaf_sum leaf_count(struct counts *counts, const struct node_header *leaf, uint64_t nr_data_blocks,
-			   uint32_t time)
+struct leaf_sum leaf_count(struct counts *counts, struct counts_own *own, const struct node_header *leaf,
+			   uint64_t nr_data_blocks, uint32_t time)
 {
+	const uint64_t *plane = own ? own->plane[0] : counts ? counts->plane[0] : NULL;
+	/* Something has been counted twice: more will be. */
+	const uint64_t *second = own || !counts ? NULL : __atomic_load_n(&counts->plane[1], __ATOMIC_RELAXED);
 	const uint32_t nr = le32_get(leaf->nr_entries);
 	const uint8_t *values = node_value_ptr(leaf, 0);
 	struct piece list[MAX_LEAF_ENTRIES], *end = list;
@@ -58,10 +64,13 @@ struct leaf_sum leaf_count(struct counts *counts, const struct node_header *leaf
 			len = block < nr_data_blocks ? nr_data_blocks - block : 0;
 		}
 		if (counts)
-			end = list_run(counts, block, len, end);
+			end = list_run(counts, plane, second, block, len, end);
 	}
 	/* All words were asked for before the first is added to, so that their way from memory overlaps. */
 	for (const struct piece *p = list; p < end; p++)
-		counts_inc(counts, p->word, p->blocks);
+		if (own)
+			counts_inc_own(counts, own, p->word, p->blocks);
+		else
+			counts_inc(counts, p->word, p->blocks);
 	return sum;
 }

@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include "base/workers.h"
 #include "thin/leaf.h"
 #include "thin/mappings.h"
 
@@ -16,6 +17,9 @@
 #define SLOT_WIDE	0x20	/* some mapping below it is out of bounds */
 #define SLOT_CAPACITY	0x40	/* max_entries is not what everybody writes */
 #define SLOT_ODD	(SLOT_LATE | SLOT_WIDE)
+#define AHEAD		8u	/* slots on their way from memory during a fold */
+#define OWN_MIN_BLOCKS	4096u
+#define OWN_MAX_BYTES	(16u << 20)
 #define MAX_TOLD	65536u	/* nodes looked at again to say what is wrong with them */
 
 int mappings_init(struct mappings *m, struct scan *s, struct counts *counts,
@@ -42,13 +46,13 @@ static int arrive(void *ctx, unsigned worker, uint64_t block, const struct slot 
 {
 	struct mappings *m = ctx;
 
-	(void)worker;
 	if (slot->state == SLOT_OK && slot->kind == KIND_NODE &&
 	    le32_get(((const struct node_header *)data)->max_entries) !=
 	    node_max_entries(slot->value_size))
 		((struct slot *)slot)->flags |= SLOT_CAPACITY;
 	if (is_leaf(slot)) {
-		struct leaf_sum sum = leaf_count(m->counts, data, m->nr_data_blocks, m->time);
+		struct leaf_sum sum = leaf_count(m->counts, m->own ? &m->own[worker] : NULL, data,
+						 m->nr_data_blocks, m->time);
 
 		((struct slot *)slot)->flags |= (sum.late ? SLOT_LATE : 0) | (sum.wide ? SLOT_WIDE : 0);
 		bits_test_and_set_atomic(&m->counted, block);
@@ -58,7 +62,22 @@ static int arrive(void *ctx, unsigned worker, uint64_t block, const struct slot 
 
 static int read_set(struct mappings *m, const struct bits *set)
 {
-	return slots_read(&m->s->slots, set, m->s->run, "checking", arrive, m);
+	uint64_t nr_blocks = m->counts ? bits_count(set) : 0;
+	unsigned nr = stream_nr_threads(m->s->run, nr_blocks);
+	struct counts_own own[WORKERS_MAX] = { 0 };
+	int r = 0;
+
+	/* Many blocks, and threads that need not share what is small enough to have twice. */
+	if (nr > 1 && nr <= WORKERS_MAX && nr_blocks >= OWN_MIN_BLOCKS && nr * m->counts->nr / 4 <= OWN_MAX_BYTES)
+		m->own = own;
+	for (unsigned i = 0; m->own && !r && i < nr; i++)
+		r = counts_own_init(m->counts, &own[i]);
+	if (!r)
+		r = slots_read(&m->s->slots, set, m->s->run, "checking", arrive, m);
+	for (unsigned i = 0; m->own && i < nr; i++)
+		counts_join(m->counts, &own[i]);
+	m->own = NULL;
+	return r;
 }
 
 static bool wanted(struct mappings *m, uint64_t block)
@@ -186,6 +205,13 @@ static enum pd_problem child_problem(struct mappings *m, uint64_t block, uint64_
 	return PD_PR_NONE;
 }
 
+/* Most children: a leaf that was folded before and lies in [lo, hi). Then child_problem() finds none. */
+static bool is_plain_leaf(const struct slot *slot, uint64_t lo, uint64_t hi)
+{
+	return is_leaf(slot) && (slot->flags & (SLOT_FOLDED | SLOT_ACTIVE)) == SLOT_FOLDED && slot->nr &&
+	       slot->first >= lo && (!hi || slot->last < hi);
+}
+
 static void noted(struct mappings *m, uint64_t block, enum pd_problem p)
 {
 	struct pd_finding f = {
@@ -227,6 +253,8 @@ static int fold(struct mappings *m, uint64_t block, unsigned depth)
 			continue;
 		}
 		below = &m->s->slots.slot[c[i].block];
+		if (i + AHEAD < slot->nr && c[i + AHEAD].block < m->s->nr_blocks)
+			__builtin_prefetch(&m->s->slots.slot[c[i + AHEAD].block], 1);
 		if (below->state == SLOT_UNREAD)
 			r = read_missing(m, c + i, slot->nr - i);
 		if (!m->peeking)
@@ -236,7 +264,7 @@ static int fold(struct mappings *m, uint64_t block, unsigned depth)
 			if (!p)
 				r = fold(m, c[i].block, depth + 1);
 		}
-		if (!p && !r)
+		if (!p && !r && (height > 0 || !is_plain_leaf(below, c[i].key, hi)))
 			p = child_problem(m, c[i].block, c[i].key, hi, height);
 		if (r)
 			break;

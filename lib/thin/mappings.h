@@ -16,6 +16,7 @@
 struct mappings {
 	struct scan *s;
 	struct counts *counts;		/* data blocks; NULL: not counted */
+	struct counts_own *own;		/* while blocks are read: a part of the counts for each thread */
 	uint64_t nr_data_blocks;
 	uint32_t time;			/* the superblock's */
 	struct bits counted;		/* leaves whose data blocks were counted */

@@ -44,7 +44,7 @@ static int count(void *ctx, unsigned worker, uint64_t block, const void *data, i
 	(void)block;
 	if (err || block_kind(n) != KIND_NODE || node_check(n, sizeof(le64)))
 		return 0;
-	(void)leaf_count(counts, n, counts->nr, THIN_MAX_TIME);
+	(void)leaf_count(counts, NULL, n, counts->nr, THIN_MAX_TIME);
 	return 0;
 }
 

@@ -165,9 +165,49 @@ static void test_a_count_too_high_for_a_space_map_is_told(void)
 	counts_exit(&c);
 }
 
+struct own_counting {
+	struct counts c;
+	struct counts_own own[NR_THREADS];
+};
+
+static void count_own(void *ctx, unsigned worker)
+{
+	struct own_counting *o = ctx;
+	uint64_t seed = worker;
+
+	for (unsigned i = 0; i < ROUNDS; i++)
+		counts_inc_own(&o->c, &o->own[worker], i % 2, blocks_of(&seed));
+}
+
+static void test_what_threads_keep_of_their_own_is_joined(void)
+{
+	uint32_t *want = calloc(NR_BLOCKS, sizeof(*want));
+	struct own_counting o;
+
+	CU_ASSERT_EQUAL_FATAL(counts_init(&o.c, NR_BLOCKS, NULL), 0);
+	for (unsigned t = 0; t < NR_THREADS; t++) {
+		uint64_t seed = t;
+
+		CU_ASSERT_EQUAL_FATAL(counts_own_init(&o.c, &o.own[t]), 0);
+		for (unsigned i = 0; i < ROUNDS; i++) {
+			uint64_t blocks = blocks_of(&seed);
+
+			for (unsigned k = 0; k < 64; k++)
+				want[64 * (i % 2) + k] += blocks >> k & 1;
+		}
+	}
+	workers_run(NR_THREADS, count_own, &o);
+	for (unsigned t = 0; t < NR_THREADS; t++)
+		counts_join(&o.c, &o.own[t]);
+	compare(&o.c, want, NULL);
+	counts_exit(&o.c);
+	free(want);
+}
+
 UNIT_SUITE(counts,
 	UNIT(test_counts_go_up_and_down_like_plain_ones),
 	UNIT(test_groups_that_are_not_kept_are_not_counted),
 	UNIT(test_threads_lose_no_count),
+	UNIT(test_what_threads_keep_of_their_own_is_joined),
 	UNIT(test_a_count_too_high_for_a_space_map_is_told)
 );
