@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <pdata/err.h>
 #include "cache/superblock.h"
+#include "persistent-data/metadata.h"
 
 static enum pd_problem judge(const struct cache_superblock *sb, const void *block)
 {
@@ -31,8 +32,8 @@ int cache_sb_read(struct pd_io *io, struct pd_log *log, struct cache_superblock 
 		p = judge(sb, buf);
 	}
 	if (p) {
-		pd_log(log, PD_LOG_ERR, "%s%s [%s]", pd_problem_row(p)->text, all_zero(buf, PD_BLOCK_SIZE) ?
-		       ": it is empty; was this ever formatted?" : "", pd_problem_row(p)->name);
+		pd_log(log, PD_LOG_ERR, "%s%s [%s]", pd_problem_row(p)->text,
+		       p == PD_PR_SB_CSUM ? superblock_hint(io, SB_LOCATION) : "", pd_problem_row(p)->name);
 		r = -EUCLEAN;
 	}
 	free(buf);

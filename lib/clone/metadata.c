@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <pdata/err.h>
 #include "clone/metadata.h"
+#include "persistent-data/metadata.h"
 
 static const char *judge(const struct clone_superblock *sb, const void *block, enum pd_problem *p)
 {
@@ -27,7 +28,8 @@ int clone_sb_read(struct pd_io *io, struct pd_log *log, struct clone_superblock 
 		memcpy(sb, buf, sizeof(*sb));
 		why = judge(sb, buf, &p);
 		if (p) {
-			pd_log(log, PD_LOG_ERR, "%s [%s]", why, pd_problem_row(p)->name);
+			pd_log(log, PD_LOG_ERR, "%s%s [%s]", why,
+			       p == PD_PR_SB_CSUM ? superblock_hint(io, SB_LOCATION) : "", pd_problem_row(p)->name);
 			r = -EUCLEAN;
 		}
 	}

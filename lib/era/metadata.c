@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include "era/metadata.h"
+#include "persistent-data/metadata.h"
 
 static enum pd_problem judge(const struct era_superblock *sb, const void *block, uint64_t nr)
 {
@@ -42,8 +43,8 @@ int era_sb_read(struct pd_io *io, uint64_t block, struct pd_log *log, struct era
 
 	if (r || !p)
 		return r;
-	pd_log(log, PD_LOG_ERR, "%s%s [%s]", block ? "metadata snapshot: " : "", pd_problem_row(p)->text,
-	       pd_problem_row(p)->name);
+	pd_log(log, PD_LOG_ERR, "%s%s%s [%s]", block ? "metadata snapshot: " : "", pd_problem_row(p)->text,
+	       p == PD_PR_SB_CSUM ? superblock_hint(io, block) : "", pd_problem_row(p)->name);
 	return p == PD_PR_BLOCK_IO ? -EIO : -EUCLEAN;
 }
 

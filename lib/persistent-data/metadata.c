@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include "base/util.h"
 #include "persistent-data/metadata.h"
 
 static bool usable(const struct metadata *m, const void *block, uint32_t version)
@@ -10,6 +11,24 @@ static bool usable(const struct metadata *m, const void *block, uint32_t version
 
 	return block_kind(block) == m->kind && sb_magic(block) == block_kind_magic(m->kind) &&
 		le64_get(h->blocknr) == SB_LOCATION && le32_get(h->version) && le32_get(h->version) <= version;
+}
+
+const char *superblock_hint(struct pd_io *io, uint64_t block)
+{
+	static const char *const other[NR_BLOCK_KINDS] = {
+		[KIND_THIN_SB] = ": this is a thin pool's, see thin_check",
+		[KIND_CACHE_SB] = ": this is a cache's, see cache_check",
+		[KIND_ERA_SB] = ": this is an era device's, see era_check",
+		[KIND_CLONE_SB] = ": this is a clone's, see clone_check",
+	};
+	void *buf = pd_io_buffer(1);
+	const char *hint = NULL;
+
+	if (buf && !pd_io_read(io, block, 1, buf))
+		hint = all_zero(buf, PD_BLOCK_SIZE) ? ": it is empty; was this ever formatted?" :
+						      other[block_kind(buf)];
+	free(buf);
+	return hint ? hint : "";
 }
 
 int metadata_open(struct metadata *m, struct pd_io *io, uint32_t cache_blocks, uint32_t version, const char *check,

@@ -23,6 +23,12 @@ struct metadata {
 int metadata_open(struct metadata *m, struct pd_io *io, uint32_t cache_blocks, uint32_t version, const char *check,
 		  struct pd_log *log);
 
+/*
+ * What else is in @block, which should be a superblock and has the wrong checksum for it: the end of a message, ": this is
+ * a cache, see cache_check" or the like; "" if nothing is known of it.
+ */
+const char *superblock_hint(struct pd_io *io, uint64_t block);
+
 /* All of @io is given up, block 0 first; the first commit makes it metadata. */
 int metadata_create(struct metadata *m, struct pd_io *io, struct pd_log *log);
 void metadata_close(struct metadata *m);

@@ -4,16 +4,16 @@
 #include <string.h>
 #include <pdata/err.h>
 #include <pdata/problems.h>
+#include "persistent-data/metadata.h"
 #include "thin/dump.h"
 
-static int judge(const void *buf, uint64_t block, const char *what, struct pd_log *log)
+static int judge(struct pd_io *io, const void *buf, uint64_t block, const char *what, struct pd_log *log)
 {
 	const struct thin_superblock *sb = buf;
 
 	if (block_kind(buf) != KIND_THIN_SB) {
 		pd_log(log, PD_LOG_ERR, "bad checksum in superblock%s%s [%s]", what,
-		       all_zero(buf, PD_BLOCK_SIZE) ? ": it is empty; was this ever formatted?" : "",
-		       pd_problem_row(PD_PR_SB_CSUM)->name);
+		       superblock_hint(io, block), pd_problem_row(PD_PR_SB_CSUM)->name);
 		return -EUCLEAN;
 	}
 	if (le64_get(sb->magic) != THIN_MAGIC) {
@@ -43,7 +43,7 @@ static int read_one(struct pd_io *io, uint64_t block, const char *what, struct p
 		pd_log(log, PD_LOG_ERR, "superblock%s: cannot read block %" PRIu64 ": %s", what,
 		       block, pd_strerror(r));
 	else
-		r = judge(buf, block, what, log);
+		r = judge(io, buf, block, what, log);
 	if (!r)
 		memcpy(sb, buf, sizeof(*sb));
 	free(buf);

@@ -207,6 +207,16 @@ inputs()
 			echo "less.img|bad checksum in superblock" ;;
 		esac)
 	case $c in
+	*_check | *_dump | era_invalidate)	# another type's metadata: which?
+		for name in thin cache era clone; do
+			[ $name != "$t" ] || continue
+			with $name.img ""
+			is 1 "$c, $name.img" "$tools/$c" "${words[@]}"; silent out "$c, $name.img"
+			says err "bad checksum in superblock" "$c, $name.img"; says err "${name}_check" "$c, $name.img"
+		done
+		with zeros.img ""; is 1 "$c, zeros" "$tools/$c" "${words[@]}"; says err "was this ever formatted" "$c, zeros" ;;
+	esac
+	case $c in
 	*_check) with short.img ""; is 1 "$c" "$tools/$c" --super-block-only "${words[@]}" ;;
 	esac
 	if [ $user = 1 ]; then
