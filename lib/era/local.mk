@@ -10,6 +10,7 @@ libpdata_all_la_SOURCES += \
 	era/handle.c \
 	era/metadata.c \
 	era/metadata.h \
+	era/proof.c \
 	era/records.h \
 	era/repair.c \
 	era/window.c \

@@ -52,6 +52,8 @@ struct era_view {
 /* Reads the tree and all indexes. @repair: damage is no error. 0, -EUCLEAN after a message, -ENOMEM, -EIO. */
 int era_view_init(struct era_view *v, struct pd_io *io, const struct era_superblock *sb, bool live,
 		  bool repair, const struct pd_run *run);
+/* Finds what is sound but cannot be the last state, as far as counts tell: it is lost then. 0 or -ENOMEM. */
+int era_view_prove(struct era_view *v);
 void era_view_exit(struct era_view *v);
 
 /* Up to ERA_WINDOW bits from bit @j * ERA_WINDOW on, in host words. Returns how many bits; lost ones are set. 0 or

@@ -67,6 +67,8 @@ int pd_era_repair(struct pd_io *in, struct pd_io *out, const struct pd_sink *to,
 		return r;
 	r = era_view_init(&v, in, &sb, true, true, run);
 	if (!r)
+		r = era_view_prove(&v);
+	if (!r)
 		r = rebuild(&v, NULL, &res->nr_needed);
 	if (!r) {
 		res->nr_writesets = v.nr_w;
@@ -222,6 +224,8 @@ int pd_era_invalidate(struct pd_io *io, const struct pd_era_invalidate_opts *o, 
 		return r;
 	}
 	r = era_view_init(&v, io, &sb, !o->metadata_snap, false, run);
+	if (!r && !o->metadata_snap)
+		r = era_view_prove(&v);
 	if (!r)
 		r = bits_init(&set, le32_get(sb.nr_blocks));
 	if (!r && !whole(&v, o->since))

@@ -110,6 +110,8 @@ int pd_era_dump(struct pd_io *io, const struct pd_era_dump_opts *o, const struct
 		return r;
 	w.final_newline = o->final_newline;
 	r = era_view_init(&v, io, &sb, true, o->repair, run);
+	if (!r && o->repair)
+		r = era_view_prove(&v);
 	if (!r && !o->repair && v.s.incomplete)
 		r = era_view_damaged(&v);
 	if (!r) {

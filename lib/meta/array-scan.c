@@ -80,6 +80,7 @@ int array_scan_index(struct scan *s, struct array_scan *a)
 	}
 	if (!r && want < a->nr_pieces && !w.damaged)
 		lost(s, a, PD_PR_ARRAY_SHORT, want, a->nr_pieces, PD_NO_BLOCK);
+	a->odd = beyond || (a->damaged && !w.damaged);
 	if (!r && beyond)
 		noted(s, a, PD_PR_ARRAY_LONG, min_t(uint64_t, beyond, UINT64_MAX / piece_max(a)) * piece_max(a),
 		      a->nr_values);
@@ -117,6 +118,8 @@ static enum pd_problem piece_problem(const struct array_scan *a, uint64_t j, uin
 		return PD_PR_ARRAY_BLOCK;
 	if (le32_get(h->nr_entries) < piece_nr(a, j))
 		return PD_PR_ARRAY_NOT_FULL;
+	if (a->exact && le32_get(h->nr_entries) > piece_nr(a, j))
+		return PD_PR_ARRAY_BLOCK;
 	return PD_PR_NONE;
 }
 
@@ -194,4 +197,10 @@ const void *array_scan_piece(struct scan *s, struct array_scan *a, uint64_t j, v
 	lost(s, a, p, j, j + 1, b);
 	a->block[j] = 0;
 	return NULL;
+}
+
+void array_scan_lose(struct scan *s, struct array_scan *a, enum pd_problem p, uint64_t j)
+{
+	lost(s, a, p, j, j + 1, a->block[j]);
+	a->block[j] = 0;
 }

@@ -18,10 +18,12 @@ struct array_scan {
 	uint64_t nr_values;	/* as the owner says */
 	uint64_t scale;		/* keys a value stands for in findings: 64 for bitsets, else 1 */
 	bool no_refs;
+	bool exact;		/* a piece with more values than its place has is not the right one */
 	/* filled by array_scan_index() */
 	uint64_t nr_pieces;	/* as nr_values asks for */
 	uint64_t *block;	/* of each piece; 0: lost */
 	bool damaged;		/* some piece is lost */
+	bool odd;		/* nodes of the index are sound, but not those of an array of this length */
 };
 
 /* Entries a whole piece holds, and those of piece @j. */
@@ -56,6 +58,9 @@ typedef int (*array_piece_fn)(void *ctx, unsigned worker, struct array_scan *a, 
 			      const void *values, uint32_t nr_values);
 int array_scan_read(struct scan *s, struct array_scan *arrays, unsigned nr, const char *what,
 		    array_piece_fn fn, void *ctx);
+
+/* Piece @piece cannot be used, for a reason of the caller's. */
+void array_scan_lose(struct scan *s, struct array_scan *a, enum pd_problem p, uint64_t piece);
 
 /* One piece into @buf: its values, or NULL if it is lost (a finding). For those who go in order. */
 const void *array_scan_piece(struct scan *s, struct array_scan *a, uint64_t piece, void *buf);

@@ -29,6 +29,7 @@ unit_unit_SOURCES = \
 	unit/crc32c.c \
 	unit/engines.c \
 	unit/fields.c \
+	unit/era-stale.c \
 	unit/handles.c \
 	unit/stream.c \
 	unit/damage.c \

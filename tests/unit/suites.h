@@ -18,6 +18,7 @@
 	X(transactions)	\
 	X(thin_pool)	\
 	X(handles)	\
+	X(era_stale)	\
 	X(fault_io)	\
 	X(fault_power)	\
 	/* the end */
