@@ -1,44 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Where repair begins: the superblock, or what stands for it. */
+/* Generations: states that were committed, one of which stands for a lost superblock. */
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include "thin/salvage.h"
-
-static bool block_size_ok(uint32_t size)
-{
-	return size >= THIN_MIN_BLOCK_SIZE && size <= THIN_MAX_BLOCK_SIZE &&
-	       size % THIN_MIN_BLOCK_SIZE == 0;
-}
-
-static bool is_node_of(struct pd_io *in, uint64_t block, uint32_t value_size, void *buf)
-{
-	const struct node_header *n = buf;
-
-	return block && block < pd_io_nr_blocks(in) && !pd_io_read(in, block, 1, buf) &&
-	       block_kind(n) == KIND_NODE && block_nr(n, KIND_NODE) == block &&
-	       !node_check(n, value_size);
-}
-
-/*
- * All fields lie in the first 364 bytes, so a torn tail or a flipped bit may spoil no more than the
- * checksum. The numbers are believed if they lead to roots of the right kinds.
- */
-static bool can_be_believed(struct pd_io *in, const struct thin_superblock *sb, void *buf)
-{
-	uint64_t index = le64_get(sm_root_get(sb->metadata_space_map_root).bitmap_root);
-
-	return le64_get(sb->magic) == THIN_MAGIC && !le64_get(sb->blocknr) &&
-	       (le32_get(sb->version) == THIN_VERSION || le32_get(sb->version) == 1) &&
-	       block_size_ok(le32_get(sb->data_block_size)) &&
-	       is_node_of(in, le64_get(sb->data_mapping_root), sizeof(le64), buf) &&
-	       is_node_of(in, le64_get(sb->device_details_root), sizeof(struct thin_device_details), buf) &&
-	       index && index < pd_io_nr_blocks(in) && !pd_io_read(in, index, 1, buf) &&
-	       block_kind(buf) == KIND_INDEX && block_nr(buf, KIND_INDEX) == index;
-}
-
-/* ---- generations ---- */
 
 #define MAX_CANDIDATES MAX_GENERATIONS
 
@@ -102,7 +68,7 @@ static int survey_block(void *ctx, unsigned worker, uint64_t block, const struct
 		const struct thin_superblock *sb = data;
 
 		pthread_mutex_lock(&v->lock);
-		if (block_size_ok(le32_get(sb->data_block_size)))
+		if (thin_block_size_ok(le32_get(sb->data_block_size)))
 			v->block_size = le32_get(sb->data_block_size);
 		pthread_mutex_unlock(&v->lock);
 	}
@@ -800,8 +766,8 @@ static int try_all(struct survey *v, struct candidates *all)
 	return r ? r : try_uppers(v, all);
 }
 
-static int find_generation(struct pd_io *in, const struct pd_thin_repair_opts *o,
-			   const struct pd_run *run, struct thin_found *found)
+int thin_find_generation(struct pd_io *in, const struct pd_thin_repair_opts *o, const struct pd_run *run,
+			 struct thin_found *found)
 {
 	struct candidates *all = calloc(1, sizeof(*all));
 	struct survey v = { .o = o };
@@ -825,34 +791,4 @@ static int find_generation(struct pd_io *in, const struct pd_thin_repair_opts *o
 	survey_exit(&v);
 	free(all);
 	return r;
-}
-
-int thin_find_superblock(struct pd_io *in, const struct pd_thin_repair_opts *o,
-			 const struct pd_run *run, struct thin_found *found)
-{
-	uint8_t *buf = pd_io_buffer(2);
-	struct thin_superblock *sb = &found->sb;
-	bool good = false;
-
-	memset(found, 0, sizeof(*found));
-	if (!buf)
-		return -ENOMEM;
-	if (!o->has_generation && !pd_io_read(in, SB_LOCATION, 1, buf)) {
-		memcpy(sb, buf, sizeof(*sb));
-		if (block_kind(buf) == KIND_THIN_SB && !le64_get(sb->blocknr) &&
-		    le64_get(sb->magic) == THIN_MAGIC) {
-			found->source = "superblock";
-			good = true;
-		} else if (can_be_believed(in, sb, buf + PD_BLOCK_SIZE)) {
-			pd_log(run->log, PD_LOG_WARN, "bad checksum in superblock; what it says makes sense "
-			       "and is used");
-			found->source = "superblock with a bad checksum";
-			good = true;
-		}
-	}
-	free(buf);
-	if (good)
-		return 0;
-	memset(sb, 0, sizeof(*sb));
-	return find_generation(in, o, run, found);
 }

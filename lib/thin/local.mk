@@ -15,6 +15,7 @@ libpdata_all_la_SOURCES += \
 	thin/elements.c \
 	thin/elements.h \
 	thin/emit.c \
+	thin/find-superblock.c \
 	thin/generations.c \
 	thin/human.c \
 	thin/in-place.c \
@@ -34,6 +35,7 @@ libpdata_all_la_SOURCES += \
 	thin/restore.c \
 	thin/salvage.c \
 	thin/salvage.h \
+	thin/stale-nodes.c \
 	thin/stale.c \
 	thin/superblock.c \
 	thin/text.h \

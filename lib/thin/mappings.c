@@ -456,16 +456,21 @@ bool mappings_leaf_is_wide(const struct slot *slot)
 
 void mappings_unfold(struct mappings *m)
 {
+	for (uint64_t b = 0; b < m->s->slots.nr_blocks; b++)
+		if (m->s->slots.slot[b].state != SLOT_UNREAD)
+			m->s->slots.slot[b].refs = 0;
+	mappings_forget(m);
+}
+
+void mappings_forget(struct mappings *m)
+{
 	struct child buf[INTERNAL_MAX_ENTRIES];
 
 	for (uint64_t b = 0; b < m->s->slots.nr_blocks; b++) {
 		struct slot *slot = &m->s->slots.slot[b];
 		const struct child *c;
 
-		if (slot->state == SLOT_UNREAD)
-			continue;
-		slot->refs = 0;
-		if (!(slot->flags & SLOT_FOLDED))
+		if (slot->state == SLOT_UNREAD || !(slot->flags & SLOT_FOLDED))
 			continue;
 		slot->flags &= SLOT_LEAF | SLOT_LATE | SLOT_WIDE | SLOT_UPPER;
 		slot->height = 0;

@@ -68,6 +68,9 @@ bool mappings_leaf_is_wide(const struct slot *slot);
 /* As before any fold, so that one may fold again after slots were edited. References are 0. */
 void mappings_unfold(struct mappings *m);
 
+/* As before any peek; references stay. */
+void mappings_forget(struct mappings *m);
+
 /* Takes back what was counted for leaves that no tree reaches. */
 int mappings_settle(struct mappings *m);
 

@@ -132,7 +132,7 @@ static bool fits(const struct salvage *sv, const struct orphan *o, const struct 
 
 	if (p->rootless)
 		return fits_device(o, d);
-	if (!p->block || p->height == 0)
+	if (p->height == 0)
 		return false;
 	if (p->height > 0 && o->height + 1 != (unsigned)p->height)
 		return false;
@@ -269,7 +269,7 @@ static int place_roots(struct salvage *sv)
 		struct orphan *only = NULL;
 		unsigned nr = 0;
 
-		if (!p->rootless)
+		if (!p->rootless || p->barred)
 			continue;
 		d = &sv->devices[p->dev];
 		for (size_t k = 0; k < sv->nr_orphans; k++)
@@ -307,7 +307,7 @@ int salvage_orphans(struct salvage *sv)
 			o->nr_fits += 1u << 20;
 	}
 	for (size_t i = 0; !r && i < sv->nr_lost; i++)
-		if (!sv->lost[i].rootless && sv->lost[i].block && sv->lost[i].height &&
+		if (!sv->lost[i].rootless && !sv->lost[i].barred && sv->lost[i].height &&
 		    is_first_of_node(sv, i))
 			r = fill_node(sv, i);
 	return r ? r : place_roots(sv);

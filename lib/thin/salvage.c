@@ -7,10 +7,13 @@
 int salvage_init(struct salvage *sv, struct pd_io *io, const struct pd_run *run,
 		 const struct thin_superblock *sb)
 {
+	int r;
+
 	*sv = (struct salvage){ .io = io, .run = run, .sb = *sb };
 	damage_init(&sv->damage);
 	damage_init(&sv->loss);
-	return scan_init(&sv->s, io, run, &sv->damage, pd_io_nr_blocks(io));
+	r = scan_init(&sv->s, io, run, &sv->damage, pd_io_nr_blocks(io));
+	return r ? r : bits_init(&sv->barred, sv->s.slots.nr_blocks);
 }
 
 void salvage_exit(struct salvage *sv)
@@ -22,6 +25,7 @@ void salvage_exit(struct salvage *sv)
 	metadata_sm_exit(&sv->metadata);
 	if (sv->data.index.place == PD_AT_DATA_SM)
 		data_sm_exit(&sv->data);
+	bits_exit(&sv->barred);
 	scan_exit(&sv->s);
 	damage_exit(&sv->damage);
 	damage_exit(&sv->loss);
@@ -56,6 +60,17 @@ uint64_t salvage_stored(const struct salvage *sv, uint64_t b)
 	return max_t(uint32_t, le32_get(v), 3);
 }
 
+bool salvage_counted_less(const struct salvage *sv, uint64_t b, uint64_t refs)
+{
+	const struct metadata_sm *sm = &sv->metadata;
+	unsigned n;
+
+	if (b >= sm->nr_blocks || !sm->bitmap_ok[b / ENTRIES_PER_BITMAP])
+		return false;
+	n = metadata_sm_get(sm, b);
+	return n < 3 ? n < refs : salvage_stored(sv, b) > 3 && salvage_stored(sv, b) < refs;
+}
+
 /* ---- the walk ---- */
 
 static int walk_small_trees(struct salvage *sv, struct tree_walk *upper, struct tree_walk *details,
@@ -70,14 +85,6 @@ static int walk_small_trees(struct salvage *sv, struct tree_walk *upper, struct 
 				       .root = le64_get(sb->device_details_root) };
 	r = scan_tree(&sv->s, upper);
 	return r ? r : scan_tree(&sv->s, details);
-}
-
-static uint64_t root_at(const struct tree_walk *upper, uint64_t i)
-{
-	le64 v;
-
-	memcpy(&v, upper->values + i * sizeof(v), sizeof(v));
-	return le64_get(v);
 }
 
 /* The union of both trees, ascending. */
@@ -107,7 +114,7 @@ static int join_devices(struct salvage *sv)
 		}
 		if (a <= b && u < up->nr) {
 			dev->has_root = true;
-			dev->root = root_at(up, u);
+			dev->root = upper_root(up, u);
 		}
 		u += a <= b && u < up->nr;
 		d += b <= a && d < de->nr;
@@ -130,7 +137,7 @@ static int read_mappings(struct salvage *sv, const struct tree_walk *held)
 		if (sv->devices[i].has_root)
 			roots[n++] = sv->devices[i].root;
 	for (uint64_t i = 0; !r && i < held->nr; i++)
-		roots[n++] = root_at(held, i);
+		roots[n++] = upper_root(held, i);
 	if (!r && sv->metadata.whole) {
 		r = bits_init(&plan, sv->s.slots.nr_blocks);
 		for (uint64_t b = 1; !r && b < sv->metadata.nr_blocks; b++)
@@ -175,9 +182,9 @@ static int collect(void *ctx, enum pd_problem p, uint64_t begin, uint64_t end, u
 				    .dev = c->dev };
 
 	/* Another sound node where this one should be: nothing may be put in its place. */
-	if (p == PD_PR_NODE_KEY_RANGE || p == PD_PR_BLOCK_CYCLE || p == PD_PR_TREE_UNBALANCED ||
-	    p == PD_PR_NODE_VALUE_SIZE || p == PD_PR_BLOCK_BEYOND || p == PD_PR_BLOCK_KIND)
-		place.block = 0;
+	place.barred = p == PD_PR_NODE_KEY_RANGE || p == PD_PR_BLOCK_CYCLE || p == PD_PR_TREE_UNBALANCED ||
+		       p == PD_PR_NODE_VALUE_SIZE || p == PD_PR_BLOCK_BEYOND || p == PD_PR_BLOCK_KIND ||
+		       (block < c->sv->barred.nr && bits_test(&c->sv->barred, block));
 	return add_lost(c->sv, &place);
 }
 
@@ -202,7 +209,7 @@ static int fold_live(struct salvage *sv, bool first)
 		if (!d->has_root) {
 			if (first && (!d->has_details || d->details.mapped_blocks))
 				r = add_lost(sv, &(struct lost_place){ .height = -1, .dev = i,
-								       .rootless = true });
+								       .rootless = true, .barred = d->barred });
 			sv->sound &= !first;
 			continue;
 		}
@@ -229,9 +236,9 @@ static int fold_held(struct salvage *sv, const struct tree_walk *held)
 		struct collecting c = { sv, UINT32_MAX };
 		struct mappings_sum sum;
 
-		r = mappings_fold(&sv->m, root_at(held, i), held->counts[i], &sum);
+		r = mappings_fold(&sv->m, upper_root(held, i), held->counts[i], &sum);
 		if (!r && sum.damaged)
-			r = mappings_each_lost(&sv->m, root_at(held, i), collect, &c);
+			r = mappings_each_lost(&sv->m, upper_root(held, i), collect, &c);
 	}
 	return r;
 }
@@ -262,6 +269,37 @@ static int load_held(struct salvage *sv, struct tree_walk *upper)
 	return r;
 }
 
+/*
+ * A bitmap that is sound may be an older one. The live one counts what the superblock names, and has as many free blocks
+ * as the index says.
+ */
+static void doubt_bitmaps(struct salvage *sv)
+{
+	struct metadata_sm *sm = &sv->metadata;
+	struct sm_root data = sm_root_get(sv->sb.data_space_map_root);
+	uint64_t named[] = {
+		SB_LOCATION, le64_get(sv->sb.data_mapping_root), le64_get(sv->sb.device_details_root),
+		le64_get(sv->sb.held_root), le64_get(sm->root.bitmap_root), le64_get(sm->root.ref_count_root),
+		le64_get(data.bitmap_root), le64_get(data.ref_count_root),
+	};
+
+	for (unsigned i = 0; i < sm->nr_bitmaps; i++) {
+		struct sm_group g;
+		uint64_t begin = (uint64_t)i * ENTRIES_PER_BITMAP;
+
+		if (!sm->bitmap_ok[i])
+			continue;
+		sm_group_look(sm->bitmaps[i], (unsigned)min_t(uint64_t, ENTRIES_PER_BITMAP, sm->nr_blocks - begin), &g);
+		if (g.nr_free != le32_get(sm->index.index[i].nr_free))
+			sm->bitmap_ok[i] = false;
+		for (unsigned k = 0; k < sizeof(named) / sizeof(named[0]); k++)
+			if (named[k] / ENTRIES_PER_BITMAP == i && named[k] < sm->nr_blocks &&
+			    !metadata_sm_get(sm, named[k]))
+				sm->bitmap_ok[i] = false;
+		sm->whole &= sm->bitmap_ok[i];
+	}
+}
+
 /* The rest of what a check looks at, for its references alone. */
 static int load_space_maps(struct salvage *sv)
 {
@@ -269,6 +307,8 @@ static int load_space_maps(struct salvage *sv)
 	struct sm_root data = sm_root_get(sv->sb.data_space_map_root);
 	int r = metadata_sm_load(&sv->s, &sv->metadata, &metadata);
 
+	if (!r)
+		doubt_bitmaps(sv);
 	if (!r)
 		r = data_sm_load(&sv->s, &sv->data, &data);
 	if (r)
@@ -346,24 +386,6 @@ static void note_loss(struct salvage *sv, enum pd_problem p, enum pd_place place
 	damage_add(&sv->loss, &f);
 }
 
-/* More places name a node than are recorded, and live nodes are left that no place is for: one of those places is in a stale
- * node. Which of them nothing tells, so it goes from all. */
-static void drop_overreferenced(struct salvage *sv)
-{
-	bool left = false;
-
-	for (size_t i = 0; i < sv->nr_orphans; i++)
-		left |= !sv->orphans[i].placed;
-	for (uint64_t b = 1; left && b < sv->metadata.nr_blocks; b++) {
-		struct slot *slot = &sv->s.slots.slot[b];
-
-		if (slot->state == SLOT_OK && slot->kind == KIND_NODE && bits_test(&sv->s.reached, b) &&
-		    sv->metadata.bitmap_ok[b / ENTRIES_PER_BITMAP] && slot->refs > salvage_stored(sv, b) &&
-		    bits_test(&sv->m.counted, b))
-			slot->state = SLOT_CSUM;
-	}
-}
-
 /* Folds once more what the edits made of it, and says what is lost. */
 static int settle(struct salvage *sv)
 {
@@ -414,6 +436,10 @@ int salvage_run(struct salvage *sv)
 	if (!r)
 		drop_wide_leaves(sv);
 	if (!r)
+		r = salvage_drop_stale_nodes(sv, &held);
+	if (!r)
+		r = salvage_drop_stale(sv, &stale);
+	if (!r)
 		r = fold_live(sv, true);
 	if (!r && !sv->sound) {
 		r = fold_held(sv, &held);
@@ -423,11 +449,10 @@ int salvage_run(struct salvage *sv)
 			r = salvage_orphans(sv);
 		if (!r)
 			r = make_up_details(sv);
+		/* What was placed has to agree, too. */
 		if (!r)
-			drop_overreferenced(sv);
+			r = salvage_drop_stale(sv, &stale);
 	}
-	if (!r && sv->data.kept.nr)
-		r = salvage_drop_stale(sv, &stale);
 	if (!r && (stale || !sv->sound)) {
 		sv->sound = false;
 		r = settle(sv);

@@ -19,17 +19,19 @@ struct salvage_device {
 	struct thin_device_record details;
 	uint64_t root;
 	bool has_root, has_details;
+	bool barred;		/* its root is in doubt: no other may take its place */
 	bool suspect;		/* all of it can be read, yet it is not what the details say */
 	uint64_t nr_kept;
 };
 
 /* A place whose node cannot be read; or a device whose root nobody names. */
 struct lost_place {
-	uint64_t block;		/* what the place names; 0: nothing */
+	uint64_t block;		/* what the place names */
 	uint64_t begin, end;	/* its keys; end 0: no bound */
 	int height;		/* -1: not known */
 	unsigned dev;		/* index into devices; UINT32_MAX: only in the metadata snapshot */
 	bool rootless;
+	bool barred;		/* what belongs here cannot be told: it counts as a place, and stays empty */
 };
 
 struct orphan {
@@ -58,6 +60,7 @@ struct salvage {
 	unsigned nr_devices;
 	struct lost_place *lost;
 	size_t nr_lost, max_lost;
+	struct bits barred;		/* nodes that were dropped and must not be filled again */
 	struct orphan *orphans;
 	size_t nr_orphans, max_orphans;
 	bool sound;			/* nothing is lost: trees agree and hold what they say */
@@ -88,8 +91,17 @@ struct thin_found {
 	unsigned nr_trees;
 };
 
+/* generations.c: the state that is named, or those that could be the last one. 0, -EUCLEAN, -EINVAL after a message. */
+int thin_find_generation(struct pd_io *in, const struct pd_thin_repair_opts *o, const struct pd_run *run,
+			 struct thin_found *found);
+
+static inline bool thin_block_size_ok(uint32_t size)
+{
+	return size >= THIN_MIN_BLOCK_SIZE && size <= THIN_MAX_BLOCK_SIZE && size % THIN_MIN_BLOCK_SIZE == 0;
+}
+
 /*
- * generations.c: where to begin. The live superblock if it can be believed, else one made up from what
+ * find-superblock.c: where to begin. The live superblock if it can be believed, else one made up from what
  * is on the device and from @o. 0, -EUCLEAN, -EINVAL after a message.
  */
 int thin_find_superblock(struct pd_io *in, const struct pd_thin_repair_opts *o,
@@ -108,13 +120,31 @@ int salvage_init(struct salvage *sv, struct pd_io *io, const struct pd_run *run,
 		 const struct thin_superblock *sb);
 void salvage_exit(struct salvage *sv);
 
+/* Root of the device whose entry in an upper tree is the @i-th. */
+static inline uint64_t upper_root(const struct tree_walk *upper, uint64_t i)
+{
+	le64 v;
+
+	memcpy(&v, upper->values + i * sizeof(v), sizeof(v));
+	return le64_get(v);
+}
+
 /* Stored count of @b in the metadata space map; 0 if that part of the map is lost. */
 uint64_t salvage_stored(const struct salvage *sv, uint64_t b);
+
+/* Is it known that @b is counted less than @refs times? */
+bool salvage_counted_less(const struct salvage *sv, uint64_t b, uint64_t refs);
 
 /* orphans.c: everything on the device is read, orphans are found and placed. */
 int salvage_orphans(struct salvage *sv);
 
-/* stale.c: drops mappings of data blocks that more mappings name than are recorded. @sv->io is an overlay. */
+/* Is the tree of @d whole, and holds what the details say? Only a peek: mappings_forget() follows. */
+bool salvage_is_exact(struct salvage *sv, const struct salvage_device *d);
+
+/* stale-nodes.c: drops inner nodes and upper trees that the counts of metadata blocks show to be stale. */
+int salvage_drop_stale_nodes(struct salvage *sv, const struct tree_walk *held);
+
+/* stale.c: drops leaves and mappings that the counts of data blocks show to be stale. @sv->io is an overlay. */
 int salvage_drop_stale(struct salvage *sv, bool *dropped);
 
 #endif
