@@ -26,6 +26,7 @@ libpdata_all_la_SOURCES += \
 	thin/mappings.h \
 	thin/names.c \
 	thin/names.h \
+	thin/orphan-roots.c \
 	thin/orphans.c \
 	thin/plan.c \
 	thin/plan.h \

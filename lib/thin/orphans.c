@@ -10,8 +10,6 @@
 #include "base/reserve.h"
 #include "thin/salvage.h"
 
-#define LEAF_MAX 252u
-
 /* Everything on the device, since orphans can be anywhere. */
 static int read_all(struct salvage *sv)
 {
@@ -29,7 +27,7 @@ static int read_all(struct salvage *sv)
 
 static bool is_tree_node(const struct slot *slot)
 {
-	return slot->state == SLOT_OK && slot->kind == KIND_NODE && slot->nr &&
+	return !(slot->flags & SLOT_UPPER) && slot->state == SLOT_OK && slot->kind == KIND_NODE && slot->nr &&
 	       (!(slot->flags & SLOT_LEAF) || slot->value_size == sizeof(le64));
 }
 
@@ -123,10 +121,10 @@ static bool fits_device(const struct orphan *o, const struct salvage_device *d)
 {
 	return !d->has_details ||
 	       (o->nr_entries <= d->details.mapped_blocks &&
-		d->details.mapped_blocks <= o->nr_entries + LEAF_MAX * o->nr_lost_leaves);
+		d->details.mapped_blocks <= o->nr_entries + INTERNAL_MAX_ENTRIES * o->nr_lost_leaves);
 }
 
-static bool fits(const struct salvage *sv, const struct orphan *o, const struct lost_place *p)
+bool salvage_orphan_fits(const struct salvage *sv, const struct orphan *o, const struct lost_place *p)
 {
 	const struct salvage_device *d = p->dev == UINT32_MAX ? NULL : &sv->devices[p->dev];
 
@@ -177,7 +175,7 @@ static int fill_node(struct salvage *sv, size_t at)
 	for (size_t i = 0; i < sv->nr_orphans; i++) {
 		struct orphan *o = &sv->orphans[i];
 
-		if (o->nr_fits == o->residual && fits(sv, o, p)) {
+		if (o->nr_fits == o->residual && salvage_orphan_fits(sv, o, p)) {
 			fit[n++] = o;
 			height = max_t(unsigned, height, o->height);
 		}
@@ -201,94 +199,6 @@ static int fill_node(struct salvage *sv, size_t at)
 	return r;
 }
 
-/* ---- devices whose root nobody names ---- */
-
-struct naming {
-	struct salvage *sv;
-	struct lost_place *p;
-	struct orphan *named;
-	bool several;
-	uint64_t dev;
-};
-
-/* An upper leaf of any age that names an orphan for this very device. */
-static int look_for_name(void *ctx, unsigned worker, uint64_t block, const void *data, int err)
-{
-	struct naming *n = ctx;
-	const struct node_header *h = data;
-
-	(void)worker;
-	(void)block;
-	if (err || block_kind(h) != KIND_NODE || node_check(h, sizeof(le64)))
-		return 0;
-	for (uint32_t i = 0; i < le32_get(h->nr_entries); i++) {
-		if (node_key(h, i) != n->dev)
-			continue;
-		for (size_t k = 0; k < n->sv->nr_orphans; k++) {
-			struct orphan *o = &n->sv->orphans[k];
-
-			if (o->block != node_value64(h, i) || !fits(n->sv, o, n->p))
-				continue;
-			n->several |= n->named && n->named != o;
-			n->named = o;
-		}
-	}
-	return 0;
-}
-
-static int find_name(struct salvage *sv, struct lost_place *p, struct orphan **named)
-{
-	struct naming n = { .sv = sv, .p = p, .dev = sv->devices[p->dev].details.dev_id };
-	struct pd_run one = { .nr_threads = 1 };
-	struct bits leaves;
-	int r = bits_init(&leaves, sv->s.slots.nr_blocks);
-
-	for (uint64_t b = 1; !r && b < leaves.nr; b++) {
-		const struct slot *slot = &sv->s.slots.slot[b];
-
-		/* ids ascend in a leaf, and values of upper leaves are block numbers */
-		if (is_tree_node(slot) && slot->flags & SLOT_LEAF && slot->first <= n.dev &&
-		    slot->last >= n.dev)
-			bits_set(&leaves, b);
-	}
-	if (!r)
-		r = stream_blocks(sv->io, &leaves, &one, NULL, look_for_name, &n);
-	bits_exit(&leaves);
-	*named = n.several ? NULL : n.named;
-	return r;
-}
-
-/* How many rootless devices this orphan is given to; snapshots share a root. */
-static int place_roots(struct salvage *sv)
-{
-	int r = 0;
-
-	for (size_t i = 0; !r && i < sv->nr_lost; i++) {
-		struct lost_place *p = &sv->lost[i];
-		struct salvage_device *d;
-		struct orphan *only = NULL;
-		unsigned nr = 0;
-
-		if (!p->rootless || p->barred)
-			continue;
-		d = &sv->devices[p->dev];
-		for (size_t k = 0; k < sv->nr_orphans; k++)
-			if (fits(sv, &sv->orphans[k], p)) {
-				only = &sv->orphans[k];
-				nr++;
-			}
-		/* The one that fits must be missing exactly as many parents as it fits places. */
-		if (nr != 1 || !only || only->nr_fits != only->residual)
-			r = find_name(sv, p, &only);
-		if (r || !only)
-			continue;
-		d->root = only->block;
-		d->has_root = true;
-		only->placed = true;
-	}
-	return r;
-}
-
 int salvage_orphans(struct salvage *sv)
 {
 	int r = read_all(sv);
@@ -301,8 +211,10 @@ int salvage_orphans(struct salvage *sv)
 		struct orphan *o = &sv->orphans[k];
 
 		for (size_t i = 0; i < sv->nr_lost; i++)
-			if (is_first_of_node(sv, i) && fits(sv, o, &sv->lost[i]))
+			if (is_first_of_node(sv, i) && salvage_orphan_fits(sv, o, &sv->lost[i])) {
 				o->nr_fits++;
+				o->nr_elsewhere += !sv->lost[i].rootless;
+			}
 		if (sv->doubt)
 			o->nr_fits += 1u << 20;
 	}
@@ -310,5 +222,5 @@ int salvage_orphans(struct salvage *sv)
 		if (!sv->lost[i].rootless && !sv->lost[i].barred && sv->lost[i].height &&
 		    is_first_of_node(sv, i))
 			r = fill_node(sv, i);
-	return r ? r : place_roots(sv);
+	return r ? r : salvage_place_roots(sv);
 }

@@ -87,6 +87,13 @@ static int walk_small_trees(struct salvage *sv, struct tree_walk *upper, struct 
 	return r ? r : scan_tree(&sv->s, details);
 }
 
+int salvage_by_id(const void *va, const void *vb)
+{
+	const struct salvage_device *a = va, *b = vb;
+
+	return a->details.dev_id < b->details.dev_id ? -1 : a->details.dev_id > b->details.dev_id;
+}
+
 /* The union of both trees, ascending. */
 static int join_devices(struct salvage *sv)
 {

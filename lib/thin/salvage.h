@@ -41,7 +41,9 @@ struct orphan {
 	uint64_t nr_lost_leaves;	/* places below it */
 	uint64_t residual;
 	unsigned height;
-	unsigned nr_fits;
+	unsigned nr_fits;		/* places, */
+	unsigned nr_elsewhere;		/* of them inside of trees; */
+	unsigned nr_given;		/* devices that got it as their root */
 	bool placed;
 };
 
@@ -134,6 +136,15 @@ uint64_t salvage_stored(const struct salvage *sv, uint64_t b);
 
 /* Is it known that @b is counted less than @refs times? */
 bool salvage_counted_less(const struct salvage *sv, uint64_t b, uint64_t refs);
+
+/* Could this tree stand in this place? */
+bool salvage_orphan_fits(const struct salvage *sv, const struct orphan *o, const struct lost_place *p);
+
+/* orphan-roots.c: trees that are left are given to devices without one. */
+int salvage_place_roots(struct salvage *sv);
+
+/* Order of devices, for qsort(). */
+int salvage_by_id(const void *a, const void *b);
 
 /* orphans.c: everything on the device is read, orphans are found and placed. */
 int salvage_orphans(struct salvage *sv);
