@@ -27,6 +27,7 @@ struct pd_tm {
 	struct sm_root last;	/* of the last commit; nr_blocks 0: none */
 	struct sm_root next;	/* of the one under way */
 	uint64_t epoch;		/* commits so far */
+	bool full;		/* some change found no room, and is half done */
 	struct btree overflow_tree;
 	struct pd_sm sm;	/* what pd_tm_sm() hands out */
 };
@@ -136,6 +137,7 @@ static int new_block(struct pd_tm *tm, enum block_kind kind, bool zero, struct p
 	uint64_t nr;
 	int r = tm_take(tm, &nr);
 
+	tm->full |= r == -ENOSPC;
 	if (!r) {
 		r = bm_write_lock_new(tm->bm, nr, kind, zero, b);
 		if (r)
@@ -392,7 +394,7 @@ int tm_abort(struct pd_tm *tm)
 	tm->begin = 1;
 	memset(tm->bitmap, 0, sizeof(tm->bitmap));
 	tm->index_block = 0;
-	tm->have_overflow = false;
+	tm->have_overflow = tm->full = false;
 	if (!none)
 		return load(tm, &last);
 	r = make_room(tm, usable(tm));
@@ -477,6 +479,11 @@ int tm_pre_commit(struct pd_tm *tm, struct sm_root *root)
 	struct pd_block *b;
 	int r = check_certain(tm);
 
+	if (!r && tm->full) {
+		pd_log(tm->log, PD_LOG_ERR, "%s: no commit: a change found no free metadata block and is half done; abort, "
+		       "and give it a larger device", pd_io_name(tm->io));
+		r = -ENOSPC;
+	}
 	if (!r)
 		r = put_overflow(tm);
 	if (!r)

@@ -64,7 +64,8 @@ int tm_set_count(struct pd_tm *tm, uint64_t nr, uint32_t count);
 int tm_grow(struct pd_tm *tm, uint64_t nr_blocks);
 
 /* Brings the metadata space map up to date and tells its root. Nothing may be changed between
- * this and tm_commit(). After -ENOSPC or another failure only tm_abort() is left. */
+ * this and tm_commit(). After -ENOSPC or another failure only tm_abort() is left; -ENOSPC also if an earlier change
+ * ended so. */
 int tm_pre_commit(struct pd_tm *tm, struct sm_root *root);
 /* bm_commit(), then a new transaction begins. @sb: the superblock, write locked. */
 int tm_commit(struct pd_tm *tm, struct pd_block **sb);

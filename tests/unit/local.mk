@@ -37,6 +37,16 @@ unit_unit_SOURCES = \
 	unit/thin-check.c \
 	unit/thin-dump.c \
 	unit/thin-pool.c \
+	unit/properties.c \
+	unit/random.h \
 	unit/transactions.c \
+	unit/world-exact.c \
+	unit/world.c \
+	unit/world.h \
 	unit/xml-reader.c \
 	unit/xml-writer.c
+
+# Millions of operations, thousands of failures and power cuts; PD_TEST_SEED=N begins elsewhere.
+properties: unit/unit
+	PD_TEST_SCALE=$${PD_TEST_SCALE-200} unit/unit properties
+.PHONY: properties

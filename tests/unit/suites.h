@@ -16,6 +16,7 @@
 	X(build)	\
 	X(xml_reader)	\
 	X(transactions)	\
+	X(properties)	\
 	X(thin_pool)	\
 	X(handles)	\
 	X(era_stale)	\

@@ -8,6 +8,7 @@
 #include "fault/each.h"
 #include "persistent-data/bitset.h"
 #include "persistent-data/space-map-disk.h"
+#include "unit/random.h"
 #include "unit/unit.h"
 #include <pdata/err.h>
 #include <pdata/thin.h>
@@ -21,12 +22,6 @@ struct model {
 	bool there[NR_DEVS];
 	uint64_t map[NR_DEVS][NR_VBLOCKS];	/* data block + 1, 0 if not mapped */
 };
-
-static uint64_t rnd(uint64_t *seed, uint64_t n)
-{
-	*seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
-	return (*seed >> 33) % n;
-}
 
 static void hear(void *ctx, enum pd_log_level level, const char *text)
 {

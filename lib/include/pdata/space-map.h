@@ -74,7 +74,8 @@ int pd_sm_set_count(struct pd_sm *sm, uint64_t nr, uint32_t count);
 int pd_sm_inc(struct pd_sm *sm, uint64_t begin, uint64_t end);
 int pd_sm_dec(struct pd_sm *sm, uint64_t begin, uint64_t end);
 
-/** pd_sm_new_block() - a block that is free, and was in the last commit; its count is 1 then. -ENOSPC (nothing changed).
+/** pd_sm_new_block() - a block that is free, and was in the last commit; its count is 1 then. -ENOSPC: nothing changed;
+ * but a map on disk that has free blocks has found the metadata device full, and only abort is left.
  * Cost: on disk a look into the bitmaps from where the last one was found. */
 int pd_sm_new_block(struct pd_sm *sm, uint64_t *nr);
 

@@ -110,7 +110,8 @@ int pd_thin_pool_next_mapping(struct pd_thin_pool *pool, uint32_t dev_id, uint64
 			      struct pd_thin_mapping *m);
 
 /** pd_thin_pool_map() - map @vblock to a free data block, as a write to it would. What it was mapped to
- * before is given back. @dblock: which one. -ENOSPC if the data device is full (nothing changed). */
+ * before is given back. @dblock: which one. -ENOSPC if the data device is full (nothing changed), or the
+ * metadata device (pd_thin_pool_info has free data blocks then, and commit fails: only abort is left). */
 int pd_thin_pool_map(struct pd_thin_pool *pool, uint32_t dev_id, uint64_t vblock, uint64_t *dblock);
 
 /**

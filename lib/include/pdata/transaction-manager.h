@@ -96,7 +96,8 @@ int pd_tm_inc(struct pd_tm *tm, uint64_t nr);
 int pd_tm_dec(struct pd_tm *tm, uint64_t nr);
 
 /** pd_tm_pre_commit() - brings the metadata space map up to date. @root: what the superblock must say of it. Data space maps
- * come before (pd_sm_pre_commit()); nothing may be changed between this and pd_tm_commit(). 0 or -errno. */
+ * come before (pd_sm_pre_commit()); nothing may be changed between this and pd_tm_commit(). 0 or -errno; -ENOSPC also if an
+ * earlier change has found the metadata device full. */
 int pd_tm_pre_commit(struct pd_tm *tm, struct pd_sm_root *root);
 
 /**
