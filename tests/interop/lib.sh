@@ -142,6 +142,8 @@ hold_dirty() { message "$1" migration_threshold 0; }
 
 era() { create "$1" "0 $(sectors "$3") era $2 $3 $4"; }		# NAME META ORIGIN BLOCK_SECTORS
 era_now() { dmsetup status "$1" | awk '{ print $6 }'; }
+# listed: the blocks in what era_invalidate says
+listed() { perl -ne 'print "$1\n" if /<block block="(\d+)"/; if (/<range begin="(\d+)" end="(\d+)"/) { print "$_\n" for $1 .. $2 - 1 }' | sort -n; }
 # clone NAME META DEST SOURCE REGION_SECTORS [FEATURE...]
 clone()
 {
@@ -149,6 +151,8 @@ clone()
 	shift 5
 	create "$name" "0 $(sectors "$src") clone $meta $dest $src $region $# $*"
 }
+# hydrated NAME: "HYDRATED/ALL" regions
+hydrated() { dmsetup status "$1" | awk '{ print $7 }'; }
 
 # -- lvm2 --
 

@@ -24,7 +24,6 @@ if [ "$PHASE" = write ]; then
 	sleep 0.3
 	power_cut
 fi
-hydrated() { dmsetup status "$1" | awk '{ print $7 }'; }
 copy "$META" "$META2"
 copy "$DEST" "$DEST2"
 clone c "$META2" "$DEST2" "$SOURCE" 8 no_hydration

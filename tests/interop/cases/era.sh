@@ -20,7 +20,6 @@ writes()	# COUNT: tagged with the era they fall into
 	mark random /dev/mapper/e $B "$1" 1024 "era$e"
 	[ "$(era_now e)" = "$e" ] || die "the era moved on during a write"
 }
-listed() { perl -ne 'print "$1\n" if /<block block="(\d+)"/; if (/<range begin="(\d+)" end="(\d+)"/) { print "$_\n" for $1 .. $2 - 1 }' | sort -n; }
 truth() { mark scan "$ORIGIN" $B | sed -n 's/^\([0-9]*\) era\([0-9]*\) .*/\1 \2/p'; }
 
 # since WHAT META OPTION...: for each era, what is listed is what was written
