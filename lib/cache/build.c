@@ -68,37 +68,39 @@ static int pad(struct array_build *a, uint64_t *next, uint64_t end)
 	return array_build_pad(a, nr);
 }
 
-static int build_mapping(struct cache_build *b, const struct cache_mapping_record *m)
+static int refuse_mapping(struct cache_build *b, const struct cache_mapping_record *m)
 {
-	le64 v = le64_put(m->oblock << 16 | CACHE_VALID |
-			  (m->dirty && b->version == 1 ? CACHE_DIRTY : 0));
-	int r;
-
 	if (m->cblock >= b->sb.nr_cache_blocks)
 		return refuse(b, "cache block %" PRIu32 " is out of bounds: there are %" PRIu32, m->cblock,
 			      b->sb.nr_cache_blocks);
 	if (m->cblock < b->next)
 		return refuse(b, "cache block %" PRIu32 " stands twice or out of order", m->cblock);
-	if (m->oblock >> 48)
-		return refuse(b, "origin block %" PRIu64 " is beyond 48 bits", m->oblock);
-	if (!b->unique)
-		twice_note(&b->twice, 0, m->oblock);
-	if (b->twice.too_many)
-		return refuse(b, "too many origin blocks seem to be cached twice");
-	r = pad(&b->mappings, &b->next, m->cblock);
-	if (m->dirty)
-		b->dirty[m->cblock / BITSET_WORD_BITS] |= 1ull << m->cblock % BITSET_WORD_BITS;
-	b->next++;
-	return r ? r : array_build_push(&b->mappings, &v);
+	return refuse(b, "origin block %" PRIu64 " is beyond 48 bits", m->oblock);
 }
 
 static int build_mappings(struct cache_emitter *e, const struct cache_mapping_record *m, unsigned nr)
 {
-	int r = 0;
+	struct cache_build *b = of(e);
+	uint64_t dirty_flag = b->version == 1 ? CACHE_DIRTY : 0;
 
-	for (unsigned i = 0; !r && i < nr; i++)
-		r = build_mapping(of(e), &m[i]);
-	return r;
+	for (const struct cache_mapping_record *end = m + nr; m < end; m++) {
+		void *to;
+		le64 v;
+		int r;
+
+		if (m->cblock >= b->sb.nr_cache_blocks || m->cblock < b->next || m->oblock >> 48)
+			return refuse_mapping(b, m);
+		if (!b->unique)
+			twice_note(&b->twice, 0, m->oblock);
+		r = array_build_slot(&b->mappings, m->cblock, &to);
+		if (r)
+			return r;
+		v = le64_put(m->oblock << 16 | CACHE_VALID | (m->dirty ? dirty_flag : 0));
+		memcpy(to, &v, sizeof(v));
+		b->dirty[m->cblock / BITSET_WORD_BITS] |= (uint64_t)m->dirty << m->cblock % BITSET_WORD_BITS;
+		b->next = (uint64_t)m->cblock + 1;
+	}
+	return b->twice.too_many ? refuse(b, "too many origin blocks seem to be cached twice") : 0;
 }
 
 /* The suspects are few: how often does each stand in what was written? */
@@ -143,25 +145,38 @@ static int build_mappings_end(struct cache_emitter *e)
 	return r || b->unique ? r : look_twice(b);
 }
 
-static int build_hint(struct cache_emitter *e, const struct cache_hint_record *h)
+static int refuse_hint(struct cache_build *b, const struct cache_hint_record *h)
 {
-	struct cache_build *b = of(e);
-	uint8_t value[4] = { 0 };
-	int r;
-
 	if (h->cblock >= b->sb.nr_cache_blocks)
 		return refuse(b, "hint: cache block %" PRIu32 " is out of bounds", h->cblock);
 	if (h->cblock < b->next_hint)
 		return refuse(b, "hint: cache block %" PRIu32 " stands twice or out of order", h->cblock);
-	if (h->len_bytes > b->sb.hint_width)
-		return refuse(b, "the hint of cache block %" PRIu32 " is longer than %" PRIu32 " bytes",
-			      h->cblock, b->sb.hint_width);
-	if (!b->sb.hint_width)
-		return 0;
-	memcpy(value, h->data, h->len_bytes);
-	r = pad(&b->hints, &b->next_hint, h->cblock);
-	b->next_hint++;
-	return r ? r : array_build_push(&b->hints, value);
+	return refuse(b, "the hint of cache block %" PRIu32 " is longer than %" PRIu32 " bytes", h->cblock,
+		      b->sb.hint_width);
+}
+
+static int build_hints(struct cache_emitter *e, const struct cache_hint_record *h, unsigned nr)
+{
+	struct cache_build *b = of(e);
+
+	for (const struct cache_hint_record *end = h + nr; h < end; h++) {
+		void *to;
+		int r;
+
+		if (h->cblock >= b->sb.nr_cache_blocks || h->cblock < b->next_hint || h->len_bytes > b->sb.hint_width)
+			return refuse_hint(b, h);
+		if (!b->sb.hint_width)
+			continue;
+		r = array_build_slot(&b->hints, h->cblock, &to);
+		if (r)
+			return r;
+		if (h->len_bytes == sizeof(le32))
+			memcpy(to, h->data, sizeof(le32));
+		else
+			memcpy(to, h->data, h->len_bytes);
+		b->next_hint = (uint64_t)h->cblock + 1;
+	}
+	return 0;
 }
 
 static int build_hints_end(struct cache_emitter *e)
@@ -254,7 +269,7 @@ int cache_build_create(struct cache_emitter **e, struct pd_io *io,
 		.mappings = build_mappings,
 		.mappings_end = build_mappings_end,
 		.hints_begin = begin,
-		.hint = build_hint,
+		.hints = build_hints,
 		.hints_end = build_hints_end,
 		.discards_begin = begin,
 		.discard = discard,

@@ -91,38 +91,44 @@ static enum pd_problem entry_problem(const struct check *c, uint64_t v)
 	return PD_PR_NONE;
 }
 
-/* Cache blocks in the word of @cblock: pieces share words, and threads pieces. */
-static void valid_word(struct check *c, uint64_t cblock, uint64_t *bits)
+/* Cache blocks [@first, @first + 64) or less, from bit 0 of @bits: pieces share words, and threads pieces. */
+static void add_valid(struct check *c, uint64_t first, uint64_t bits)
 {
-	__atomic_fetch_or(&c->valid.words[cblock / 64], *bits, __ATOMIC_RELAXED);
-	*bits = 0;
+	unsigned shift = first % 64;
+
+	if (bits << shift)
+		__atomic_fetch_or(&c->valid.words[first / 64], bits << shift, __ATOMIC_RELAXED);
+	if (shift && bits >> (64 - shift))
+		__atomic_fetch_or(&c->valid.words[first / 64 + 1], bits >> (64 - shift), __ATOMIC_RELAXED);
 }
 
 static int look_at_mappings(void *ctx, unsigned worker, struct array_scan *a, uint64_t piece,
 			    const void *values, uint32_t nr)
 {
 	struct check *c = ctx;
-	uint64_t mapped = 0, dirty = 0, first = piece * piece_max(a), bits = 0;
-	bool bad = false;
+	uint64_t mapped = 0, dirty = 0, first = piece * piece_max(a), odd = 0;
+	uint64_t unknown = 0xffff & ~c->known_flags, limit = c->origin_blocks ? c->origin_blocks : UINT64_MAX;
 
-	for (uint32_t i = 0; i < nr; i++) {
-		uint64_t v = value_at(values, i);
+	for (uint32_t i = 0; i < nr; i += 64) {
+		uint64_t bits = 0;
 
-		if ((first + i) % 64 == 0 && bits)
-			valid_word(c, first + i - 1, &bits);
-		if (!v)
-			continue;
-		bad |= entry_problem(c, v) != PD_PR_NONE;
-		if (!(mapping_flags(v) & CACHE_VALID))
-			continue;
-		mapped++;
-		dirty += !!(mapping_flags(v) & CACHE_DIRTY);
-		bits |= 1ull << (first + i) % 64;
-		twice_note(&c->twice, worker, mapping_oblock(v));
+		for (uint32_t k = i; k < min_t(uint32_t, nr, i + 64); k++) {
+			uint64_t v = value_at(values, k), oblock = mapping_oblock(v);
+
+			odd |= v & unknown;
+			if (!(v & CACHE_VALID)) {
+				odd |= v;
+				continue;
+			}
+			odd |= oblock >= limit;
+			bits |= 1ull << (k - i);
+			dirty += v / CACHE_DIRTY & 1;
+			twice_note(&c->twice, worker, oblock);
+		}
+		mapped += (uint64_t)__builtin_popcountll(bits);
+		add_valid(c, first + i, bits);
 	}
-	if (bits)
-		valid_word(c, first + nr - 1, &bits);
-	if (bad)
+	if (odd)
 		bits_test_and_set_atomic(&c->bad_pieces, piece);
 	__atomic_fetch_add(&c->nr_mapped, mapped, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&c->nr_dirty, dirty, __ATOMIC_RELAXED);

@@ -148,42 +148,65 @@ void cache_view_exit(struct cache_view *v)
 	free(v->dirty);
 }
 
-/* In ascending order of @cblock: each piece is read once. What cannot be read counts as dirty. */
-static bool is_dirty(struct cache_view *v, uint64_t cblock, uint64_t value)
+/* Dirty bits of the cache blocks in word @word, in ascending order: each piece is read once. What cannot be read counts
+ * as dirty. Version 1 has them with the mappings. */
+static uint64_t dirty_word(struct cache_view *v, uint64_t word)
 {
-	uint64_t word = cblock / BITSET_WORD_BITS, piece;
+	uint64_t piece;
+	le64 w;
 
 	if (!cache_is_clean(&v->sb))
-		return true;
+		return UINT64_MAX;
 	if (!v->dirty)
-		return mapping_flags(value) & CACHE_DIRTY;
+		return 0;
 	piece = word / piece_max(&v->dirty_array);
 	if (piece != v->dirty_piece)
 		v->dirty_words = array_scan_piece(&v->s, &v->dirty_array, piece, v->dirty);
 	v->dirty_piece = piece;
-	return !v->dirty_words || le64_get(v->dirty_words[word % piece_max(&v->dirty_array)]) >>
-		cblock % BITSET_WORD_BITS & 1;
+	if (!v->dirty_words)
+		return UINT64_MAX;
+	memcpy(&w, &v->dirty_words[word % piece_max(&v->dirty_array)], sizeof(w));
+	return le64_get(w);
+}
+
+/* The valid ones of @nr entries from cache block @first on, all of one word of the bitsets. */
+static unsigned decode(struct cache_view *v, uint64_t first, const le64 *values, uint32_t nr,
+		       struct cache_mapping_record *m)
+{
+	uint64_t word = first / BITSET_WORD_BITS, valid = 0;
+	uint64_t out = v->repair ? v->unsure.words[word] : 0, dirty = dirty_word(v, word);
+	uint64_t flag = v->dirty ? 0 : CACHE_DIRTY;
+	unsigned n = 0;
+
+	for (uint32_t i = 0; i < nr; i++) {
+		uint64_t value = le64_get(values[i]), bit = 1ull << (first + i) % BITSET_WORD_BITS;
+
+		m[n] = (struct cache_mapping_record){
+			(uint32_t)(first + i), mapping_oblock(value), dirty & bit || value & flag
+		};
+		bit &= ~out & -(value & CACHE_VALID);
+		valid |= bit;
+		n += bit != 0;
+	}
+	v->valid.words[word] |= valid;
+	return n;
 }
 
 static int emit_mappings(struct cache_view *v, struct cache_emitter *e, void *buf)
 {
 	struct array_scan *a = &v->mappings;
-	struct cache_mapping_record m[509];
+	struct cache_mapping_record m[509 + 1];		/* decode() tries one more */
 	int r = e->mappings_begin(e);
 
 	for (uint64_t j = 0; !r && j < a->nr_pieces; j++) {
 		const le64 *values = array_scan_piece(&v->s, a, j, buf);
+		uint64_t first = j * piece_max(a);
+		uint32_t nr = values ? piece_nr(a, j) : 0, step;
 		unsigned n = 0;
 
-		for (uint32_t i = 0; values && i < piece_nr(a, j); i++) {
-			uint64_t value = le64_get(values[i]), cblock = j * piece_max(a) + i;
-
-			if (!(mapping_flags(value) & CACHE_VALID) || (v->repair && bits_test(&v->unsure, cblock)))
-				continue;
-			bits_set(&v->valid, cblock);
-			m[n++] = (struct cache_mapping_record){
-				(uint32_t)cblock, mapping_oblock(value), is_dirty(v, cblock, value)
-			};
+		for (uint32_t i = 0; i < nr; i += step) {
+			step = min_t(uint32_t, nr - i, BITSET_WORD_BITS - (first + i) % BITSET_WORD_BITS);
+			n += decode(v, first + i, values + i, step, m + n);
 		}
 		if (counts_as_damage(v, a) || counts_as_damage(v, &v->dirty_array))
 			return damaged(v);
@@ -196,20 +219,23 @@ static int emit_mappings(struct cache_view *v, struct cache_emitter *e, void *bu
 static int emit_hints(struct cache_view *v, struct cache_emitter *e, void *buf)
 {
 	struct array_scan *a = &v->hints;
+	struct cache_hint_record h[1018];
 	int r = e->hints_begin(e);
 
 	for (uint64_t j = 0; !r && j < a->nr_pieces; j++) {
 		const uint8_t *values = array_scan_piece(&v->s, a, j, buf);
+		unsigned n = 0;
 
 		if (counts_as_damage(v, a))
 			return damaged(v);
-		for (uint32_t i = 0; !r && values && i < piece_nr(a, j); i++) {
-			uint64_t cblock = j * piece_max(a) + i;
+		for (uint32_t i = 0; values && i < piece_nr(a, j); i++) {
+			uint32_t cblock = (uint32_t)(j * piece_max(a) + i);
 
 			if (bits_test(&v->valid, cblock))
-				r = e->hint(e, &(struct cache_hint_record){ (uint32_t)cblock, 4,
-									    values + 4 * i });
+				h[n++] = (struct cache_hint_record){ cblock, sizeof(le32), values + sizeof(le32) * i };
 		}
+		if (n)
+			r = e->hints(e, h, n);
 	}
 	return r ? r : e->hints_end(e);
 }

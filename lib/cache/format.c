@@ -85,7 +85,7 @@ static int hints(struct generator *g, struct cache_emitter *e, uint64_t seed)
 		if (!drawn(&resident, &seed))
 			continue;
 		level = le32_put(next_random(&seed) >> 26);
-		r = e->hint(e, &h);
+		r = e->hints(e, &h, 1);
 	}
 	return r ? r : e->hints_end(e);
 }

@@ -40,7 +40,7 @@ struct cache_emitter {
 	int (*mappings)(struct cache_emitter *e, const struct cache_mapping_record *m, unsigned nr);
 	int (*mappings_end)(struct cache_emitter *e);
 	int (*hints_begin)(struct cache_emitter *e);
-	int (*hint)(struct cache_emitter *e, const struct cache_hint_record *h);
+	int (*hints)(struct cache_emitter *e, const struct cache_hint_record *h, unsigned nr);
 	int (*hints_end)(struct cache_emitter *e);
 	int (*discards_begin)(struct cache_emitter *e);
 	int (*discard)(struct cache_emitter *e, const struct cache_discard_record *d);

@@ -67,8 +67,8 @@ static int start(void *ctx, unsigned row, const void *record)
 	case CACHE_EL_MAPPING:
 		return e->mappings(e, record, 1);
 	case CACHE_EL_HINT:
-		return e->hint(e, &(struct cache_hint_record){
-			h->cblock, (uint32_t)min_t(size_t, h->data.len, UINT32_MAX), h->data.data });
+		return e->hints(e, &(struct cache_hint_record){
+			h->cblock, (uint32_t)min_t(size_t, h->data.len, UINT32_MAX), h->data.data }, 1);
 	case CACHE_EL_DISCARD:
 		return e->discard(e, record);
 	case NR_CACHE_ELEMENTS:

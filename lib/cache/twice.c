@@ -5,11 +5,10 @@
 #include "base/util.h"
 #include "cache/twice.h"
 
-#define SLICE_BITS 14u			/* words of a slice: 128 KiB */
-#define SLICE_WORDS (1u << SLICE_BITS)
-#define BLOCKS_A_WORD 4u
-#define QUEUE_ENTRIES (2u << 20)	/* of a thread */
-#define MAX_QUEUED 8192u
+#define SLICE_WORDS (1u << TWICE_SLICE_BITS >> 6)
+#define BITS_A_MAPPING 32u
+#define QUEUE_ENTRIES (4u << 20)	/* of all threads */
+#define MAX_QUEUED 16384u
 #define LARGE_WORDS (256u << 10)	/* from here on large pages pay */
 #define MAX_SUSPECTS (2u << 20)
 
@@ -22,23 +21,20 @@ static int reserve_words(struct twice *t, uint64_t nr)
 
 int twice_init(struct twice *t, uint64_t nr, unsigned nr_threads)
 {
-	unsigned bits = 0;
+	uint64_t most = QUEUE_ENTRIES / nr_threads;
 
 	*t = (struct twice){ .nr = 0 };
 	t->nr_threads = nr_threads;
 	pthread_mutex_init(&t->lock, NULL);
 	for (unsigned i = 0; i < TWICE_LOCKS; i++)
 		pthread_mutex_init(&t->slice_lock[i], NULL);
-	while ((uint64_t)SLICE_WORDS << bits < nr / BLOCKS_A_WORD)
-		bits++;
-	t->nr_slices = 1ull << bits;
-	t->shift = 64 - TWICE_ENTRY_BITS - bits;
-	t->max_queued = max_t(uint32_t, 1, (uint32_t)min_t(uint64_t, MAX_QUEUED, QUEUE_ENTRIES / t->nr_slices));
+	t->nr_slices = ceil_div(nr, (1u << TWICE_SLICE_BITS) / BITS_A_MAPPING) + !nr;
+	t->max_queued = max_t(uint32_t, 1, (uint32_t)min_t(uint64_t, MAX_QUEUED, most / t->nr_slices));
 	for (unsigned i = 0; i < nr_threads; i++) {
 		struct twice_queue *q = &t->queue[i];
 
 		q->nr = reserve(t->nr_slices, sizeof(*q->nr), false);
-		q->entry = reserve(t->nr_slices * t->max_queued, sizeof(*q->entry), t->nr_slices >= 64);
+		q->entry = reserve(t->nr_slices * t->max_queued, sizeof(*q->entry), t->nr_slices >= 32);
 		if (!q->nr || !q->entry)
 			return -ENOMEM;
 	}
@@ -88,16 +84,12 @@ void twice_apply(struct twice *t, struct twice_queue *q, uint64_t slice)
 	pthread_mutex_t *lock = &t->slice_lock[slice % TWICE_LOCKS];
 
 	pthread_mutex_lock(lock);
-	for (uint32_t i = 0; q->nr[slice] > SLICE_WORDS / 8 && i < SLICE_WORDS; i += 8)
-		__builtin_prefetch(&words[i], 1);
 	for (uint32_t i = 0; i < q->nr[slice]; i++) {
-		uint32_t e = entry[i];
-		uint64_t mask = 1ull << (e & 63) | 1ull << (e >> 6 & 63) | 1ull << (e >> 12 & 63);
-		uint64_t *word = &words[e >> 18];
+		uint64_t mask = 1ull << entry[i] % 64, *word = &words[entry[i] / 64], was = *word;
 
-		if ((*word & mask) == mask)
-			suspect(t, slice << TWICE_ENTRY_BITS | e);
-		*word |= mask;
+		*word = was | mask;
+		if (was & mask)
+			suspect(t, (slice << TWICE_SLICE_BITS) + entry[i]);
 	}
 	pthread_mutex_unlock(lock);
 	q->nr[slice] = 0;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * "No origin block twice", without keeping the numbers of all: a Bloom filter tells which could be there twice, and only
- * those are looked for in a second pass.
+ * "No origin block twice", without keeping the numbers of all: a table of bits, 32 for each mapping, tells which could be
+ * there twice, and only those are looked for in a second pass. An origin of no more blocks than the table has bits gives
+ * each its own, so that nothing but true doubles is suspected; what lies further out is spread over it by a hash.
  *
  * First pass: twice_note() for each. Then twice_settle(). Second pass: twice_again() for each. Then twice_sort(), and the
  * ->nr entries of ->e are those that do stand more than once.
  *
- * The filter is too large for a processor's caches, and to meet it at random would be most of the work. So it is cut
- * into slices that are not; hashes wait, a queue a slice and a thread, until there are enough to fetch a slice for.
+ * The table is too large for a processor's caches, and to meet it at random would be most of the work. So it is cut
+ * into slices that are not; places wait, a queue a slice and a thread, until there are enough to fetch a slice for.
  *
- * Memory: 2 to 4 bytes a cache block; queues of 8 MiB a thread; suspects are some 3 in 1,000 of a sound cache.
+ * Memory: 4 bytes a mapping, or a bit an origin block where that is less; queues of 16 MiB; 8 bytes a suspect, of
+ * which a sound cache with a very large origin has 1 in 64 mappings.
  */
 #ifndef PD_CACHE_TWICE_H
 #define PD_CACHE_TWICE_H
@@ -21,7 +23,7 @@
 #include "base/workers.h"
 
 #define TWICE_LOCKS 64u
-#define TWICE_ENTRY_BITS 32u	/* of a hash, for a place in a slice: the word, and three bits in it */
+#define TWICE_SLICE_BITS 21u	/* log2 of the bits in a slice: 256 KiB */
 
 struct cached {
 	uint64_t oblock, cblock;
@@ -33,10 +35,9 @@ struct twice_queue {
 };
 
 struct twice {
-	uint64_t *words;	/* the filter: each block has three bits in one of them; once settled the suspects', with one */
+	uint64_t *words;	/* a bit for each place; once settled a smaller table, of the suspects */
 	uint64_t nr_words;
 	unsigned suspect_shift;	/* hash >> suspect_shift: a bit of it, once settled */
-	unsigned shift;		/* hash >> shift: number of a slice, then a place in it */
 	uint64_t nr_slices;
 	uint32_t max_queued;	/* a slice and a thread */
 	unsigned nr_threads;
@@ -57,9 +58,13 @@ void twice_exit(struct twice *t);
 
 static inline uint64_t twice_place(const struct twice *t, uint64_t oblock)
 {
-	uint64_t h = oblock * 0x9e3779b97f4a7c15u;
+	uint64_t h;
 
-	return (h ^ h >> 32) * 0xd6e8feb86659fd93u >> t->shift;
+	if (oblock >> TWICE_SLICE_BITS < t->nr_slices)
+		return oblock;
+	h = oblock * 0x9e3779b97f4a7c15u;
+	h = (h ^ h >> 32) * 0xd6e8feb86659fd93u;
+	return ((h >> 32) * t->nr_slices >> 32 << TWICE_SLICE_BITS) + (h & ((1u << TWICE_SLICE_BITS) - 1));
 }
 
 void twice_apply(struct twice *t, struct twice_queue *q, uint64_t slice);
@@ -67,10 +72,12 @@ void twice_apply(struct twice *t, struct twice_queue *q, uint64_t slice);
 static inline void twice_note(struct twice *t, unsigned worker, uint64_t oblock)
 {
 	struct twice_queue *q = &t->queue[worker];
-	uint64_t place = twice_place(t, oblock), slice = place >> TWICE_ENTRY_BITS;
+	uint64_t place = twice_place(t, oblock), slice = place >> TWICE_SLICE_BITS;
+	uint32_t nr = q->nr[slice];
 
-	q->entry[slice * t->max_queued + q->nr[slice]] = place & ((1ull << TWICE_ENTRY_BITS) - 1);
-	if (++q->nr[slice] == t->max_queued)
+	q->entry[slice * t->max_queued + nr] = place & ((1u << TWICE_SLICE_BITS) - 1);
+	q->nr[slice] = ++nr;
+	if (nr == t->max_queued)
 		twice_apply(t, q, slice);
 }
 

@@ -229,10 +229,11 @@ static int nothing(struct cache_emitter *e)
 	return 0;
 }
 
-static int no_hint(struct cache_emitter *e, const struct cache_hint_record *h)
+static int no_hints(struct cache_emitter *e, const struct cache_hint_record *h, unsigned nr)
 {
 	(void)e;
 	(void)h;
+	(void)nr;
 	return 0;
 }
 
@@ -242,7 +243,7 @@ static int copy_all(struct writeback *w, struct cache_view *v)
 
 	w->e = (struct cache_emitter){
 		.superblock = superblock, .mappings_begin = nothing, .mappings = take, .mappings_end = nothing,
-		.hints_begin = nothing, .hint = no_hint, .hints_end = nothing, .superblock_end = nothing,
+		.hints_begin = nothing, .hints = no_hints, .hints_end = nothing, .superblock_end = nothing,
 	};
 	r = cache_view_emit(v, &w->e);
 	if (!r)

@@ -81,19 +81,22 @@ static char *put_base64(char *p, const uint8_t *b)
 	return p + 8;
 }
 
-static int put_hint(struct cache_emitter *e, const struct cache_hint_record *h)
+static int put_hints(struct cache_emitter *e, const struct cache_hint_record *h, unsigned nr)
 {
 	struct xml_writer *w = writer(e);
-	char *p = xml_writer_room(w, MAPPING_MAX);
 
-	if (!p)
-		return w->err;
-	p = PUT(p, "    <hint cache_block=\"");
-	p = xml_put_u64(p, h->cblock);
-	p = PUT(p, "\" data=\"");
-	p = put_base64(p, h->data);
-	p = PUT(p, "\"/>\n");
-	xml_writer_took(w, p);
+	for (unsigned i = 0; i < nr; i++) {
+		char *p = xml_writer_room(w, MAPPING_MAX);
+
+		if (!p)
+			return w->err;
+		p = PUT(p, "    <hint cache_block=\"");
+		p = xml_put_u64(p, h[i].cblock);
+		p = PUT(p, "\" data=\"");
+		p = put_base64(p, h[i].data);
+		p = PUT(p, "\"/>\n");
+		xml_writer_took(w, p);
+	}
 	return w->err;
 }
 
@@ -116,7 +119,7 @@ void cache_xml_emitter_init(struct cache_xml_emitter *x, struct xml_writer *w)
 		.mappings = put_mappings,
 		.mappings_end = put_mappings_end,
 		.hints_begin = put_hints_begin,
-		.hint = put_hint,
+		.hints = put_hints,
 		.hints_end = put_hints_end,
 		.superblock_end = put_superblock_end,
 	};

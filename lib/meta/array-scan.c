@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include "meta/array-scan.h"
 
+#define AHEAD_BLOCKS 64u
+
 static void lost(struct scan *s, struct array_scan *a, enum pd_problem p, uint64_t begin,
 		 uint64_t end, uint64_t block)
 {
@@ -92,6 +94,8 @@ void array_scan_exit(struct array_scan *a)
 {
 	free(a->block);
 	a->block = NULL;
+	free(a->ahead);
+	a->ahead = NULL;
 }
 
 struct reading {
@@ -184,16 +188,39 @@ int array_scan_read(struct scan *s, struct array_scan *arrays, unsigned nr, cons
 	return r;
 }
 
+/* Block @b, that of piece @j, with those behind it as long as the pieces follow each other on the device. NULL: it
+ * cannot be read. */
+static const void *read_ahead(struct scan *s, struct array_scan *a, uint64_t j, void *buf)
+{
+	uint64_t b = a->block[j];
+	uint32_t n = 1;
+
+	if (b - a->ahead_first < a->nr_ahead)
+		return a->ahead + (size_t)(b - a->ahead_first) * PD_BLOCK_SIZE;
+	while (n < AHEAD_BLOCKS && j + n < a->nr_pieces && a->block[j + n] == b + n)
+		n++;
+	if (n > 1 && !a->ahead)
+		a->ahead = pd_io_buffer(AHEAD_BLOCKS);
+	a->nr_ahead = 0;
+	if (n == 1 || !a->ahead || pd_io_read(s->io, b, n, a->ahead))
+		return pd_io_read(s->io, b, 1, buf) ? NULL : buf;
+	a->ahead_first = b;
+	a->nr_ahead = n;
+	return a->ahead;
+}
+
 const void *array_scan_piece(struct scan *s, struct array_scan *a, uint64_t j, void *buf)
 {
 	uint64_t b = a->block[j];
+	const void *data;
 	enum pd_problem p;
 
 	if (!b)
 		return NULL;
-	p = pd_io_read(s->io, b, 1, buf) ? PD_PR_BLOCK_IO : piece_problem(a, j, b, buf);
+	data = read_ahead(s, a, j, buf);
+	p = data ? piece_problem(a, j, b, data) : PD_PR_BLOCK_IO;
 	if (!p)
-		return array_value_ptr(buf, 0);
+		return array_value_ptr(data, 0);
 	lost(s, a, p, j, j + 1, b);
 	a->block[j] = 0;
 	return NULL;

@@ -24,6 +24,10 @@ struct array_scan {
 	uint64_t *block;	/* of each piece; 0: lost */
 	bool damaged;		/* some piece is lost */
 	bool odd;		/* nodes of the index are sound, but not those of an array of this length */
+	/* array_scan_piece()'s own: blocks read along */
+	uint8_t *ahead;
+	uint64_t ahead_first;
+	uint32_t nr_ahead;
 };
 
 /* Entries a whole piece holds, and those of piece @j. */
@@ -62,7 +66,8 @@ int array_scan_read(struct scan *s, struct array_scan *arrays, unsigned nr, cons
 /* Piece @piece cannot be used, for a reason of the caller's. */
 void array_scan_lose(struct scan *s, struct array_scan *a, enum pd_problem p, uint64_t piece);
 
-/* One piece into @buf: its values, or NULL if it is lost (a finding). For those who go in order. */
+/* One piece: its values, in @buf or elsewhere, until the next call for this array; NULL if it is lost (a
+ * finding). For those who go in order. */
 const void *array_scan_piece(struct scan *s, struct array_scan *a, uint64_t piece, void *buf);
 
 #endif

@@ -448,6 +448,14 @@ int array_build_pad(struct array_build *a, uint64_t nr)
 	return r;
 }
 
+int array_build_seek(struct array_build *a, uint64_t index)
+{
+	uint64_t now = a->nr_blocks * a->max + a->nr;
+	int r = index > now ? array_build_pad(a, index - now) : 0;
+
+	return !r && a->nr == a->max ? emit_array_block(a) : r;
+}
+
 int array_build_finish(struct array_build *a, uint64_t *root)
 {
 	int r = a->nr ? emit_array_block(a) : 0;

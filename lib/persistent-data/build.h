@@ -166,6 +166,25 @@ int array_build_push(struct array_build *a, const void *value);
 int array_build_push_many(struct array_build *a, const void *values, uint32_t nr);
 /* @nr values of zero bytes. */
 int array_build_pad(struct array_build *a, uint64_t nr);
+/* The same, until the next value is that at @index and there is room for it. */
+int array_build_seek(struct array_build *a, uint64_t index);
+
+/* Where to put the value at @index, which no call before has passed; those between are of zero bytes. */
+static inline int array_build_slot(struct array_build *a, uint64_t index, void **to)
+{
+	uint64_t at = index - a->nr_blocks * a->max;
+
+	if (at >= a->max) {
+		int r = array_build_seek(a, index);
+
+		if (r)
+			return r;
+		at = a->nr;
+	}
+	*to = (uint8_t *)(a->block + 1) + at * a->value_size;
+	a->nr = (uint32_t)at + 1;
+	return 0;
+}
 int array_build_finish(struct array_build *a, uint64_t *root);
 
 /* A bitset of @nr_bits bits, @words in host order with bit i in word i / 64. */

@@ -43,6 +43,7 @@ unit_unit_SOURCES = \
 	unit/world-exact.c \
 	unit/world.c \
 	unit/world.h \
+	unit/twice.c \
 	unit/xml-reader.c \
 	unit/xml-writer.c
 

@@ -20,6 +20,7 @@
 	X(thin_pool)	\
 	X(handles)	\
 	X(era_stale)	\
+	X(twice)	\
 	X(fault_io)	\
 	X(fault_power)	\
 	/* the end */
