@@ -119,7 +119,8 @@ const struct command cache_restore_cmd = {
 struct repair_args {
 	const char *input, *output, *report;
 	uint32_t block_size, nr_cache_blocks;
-	bool has_block_size, has_nr_cache_blocks, strict, dry_run;
+	uint64_t generation;
+	bool has_block_size, has_nr_cache_blocks, has_generation, strict, dry_run;
 };
 
 static const struct opt repair_opts[] = {
@@ -131,6 +132,8 @@ static const struct opt repair_opts[] = {
 		"Size of a cache block, if the superblock is lost"),
 	OPT_U32(0, "nr-cache-blocks", "N", repair_args, nr_cache_blocks, has_nr_cache_blocks,
 		"Number of cache blocks, if the superblock is lost"),
+	OPT_U64(0, "generation", "BLOCKNR", repair_args, generation, has_generation,
+		"If the superblock is lost: take the mapping array that begins there, as the report names it"),
 	OPT_FLAG(0, "dry-run", repair_args, dry_run, "Write nothing; print what would be saved"),
 	OPT_FLAG(0, "strict", repair_args, strict, "Fail if anything is lost"),
 	OPT_STR(0, "report", "FILE", repair_args, report, 0, "Write what is kept and lost to FILE, as JSON"),
@@ -142,6 +145,7 @@ static int repair_run(struct frame *f, void *v)
 	const struct repair_args *a = v;
 	struct pd_cache_repair_opts o = {
 		.size = sizeof(o), .block_size = a->block_size, .nr_cache_blocks = a->nr_cache_blocks,
+		.has_generation = a->has_generation, .generation = a->generation,
 	};
 	struct pd_cache_repair_result res;
 	struct pd_sink sink = { .write = text_write };
@@ -153,6 +157,8 @@ static int repair_run(struct frame *f, void *v)
 		return usage_error(f, "--block-size and --nr-cache-blocks belong together");
 	if (a->has_block_size && (!a->block_size || !a->nr_cache_blocks))
 		return usage_error(f, "--block-size and --nr-cache-blocks cannot be 0");
+	if (a->has_generation && !a->has_block_size)
+		return usage_error(f, "--generation needs --block-size and --nr-cache-blocks");
 	r = open_input(f, a->input, 0, &in);
 	if (r)
 		return r;

@@ -24,6 +24,7 @@ static int damaged(struct cache_view *v)
 
 struct survey {
 	struct twice twice;
+	const struct bits *out;		/* cache blocks nobody asks for */
 	uint64_t nr_valid;
 };
 
@@ -34,11 +35,10 @@ static int note_mappings(void *ctx, unsigned worker, struct array_scan *a, uint6
 	const le64 *v = values;
 	uint64_t valid = 0;
 
-	(void)piece;
 	for (uint32_t i = 0; a->place == PD_AT_MAPPING_ARRAY && i < nr; i++) {
 		uint64_t value = le64_get(v[i]);
 
-		if (!(mapping_flags(value) & CACHE_VALID))
+		if (!(value & CACHE_VALID) || (s->out && bits_test(s->out, piece * piece_max(a) + i)))
 			continue;
 		valid++;
 		twice_note(&s->twice, worker, mapping_oblock(value));
@@ -58,23 +58,25 @@ static int find_suspects(void *ctx, unsigned worker, struct array_scan *a, uint6
 	for (uint32_t i = 0; !r && i < nr; i++) {
 		uint64_t value = le64_get(v[i]);
 
-		if (mapping_flags(value) & CACHE_VALID)
+		if (value & CACHE_VALID && !(s->out && bits_test(s->out, piece * piece_max(a) + i)))
 			r = twice_again(&s->twice, mapping_oblock(value), piece * piece_max(a) + i);
 	}
 	return r;
 }
 
 /* Where two cache blocks claim an origin block nothing tells which holds its data: both are lost. */
-static int survey(struct cache_view *v)
+static int survey(struct cache_view *v, const struct bits *doubtful)
 {
 	struct array_scan *all[] = { &v->mappings, &v->hints, &v->dirty_array }, arrays[ARRAY_SIZE(all)];
-	struct survey s = { .nr_valid = 0 };
+	struct survey s = { .out = doubtful };
 	struct twice *t = &s.twice;
 	int r = twice_init(t, array_scan_present(&v->s, &v->mappings),
 			   stream_nr_threads(v->run, v->s.slots.nr_blocks));
 
 	if (!r)
 		r = bits_init(&v->unsure, le32_get(v->sb.cache_blocks));
+	for (uint64_t w = 0; !r && doubtful && w < ceil_div(doubtful->nr, 64); w++)
+		v->unsure.words[w] = doubtful->words[w];
 	for (unsigned i = 0; i < ARRAY_SIZE(all); i++)
 		arrays[i] = *all[i];
 	if (!r)
@@ -108,7 +110,7 @@ static int survey(struct cache_view *v)
 }
 
 int cache_view_init(struct cache_view *v, struct pd_io *io, const struct cache_superblock *sb, bool repair,
-		    const struct pd_run *run)
+		    const struct bits *doubtful, const struct pd_run *run)
 {
 	int r;
 
@@ -133,7 +135,7 @@ int cache_view_init(struct cache_view *v, struct pd_io *io, const struct cache_s
 	}
 	if (!r && (counts_as_damage(v, &v->mappings) || counts_as_damage(v, &v->dirty_array)))
 		r = damaged(v);
-	return r || !repair ? r : survey(v);
+	return r || !repair ? r : survey(v, doubtful);
 }
 
 void cache_view_exit(struct cache_view *v)
@@ -300,7 +302,7 @@ int pd_cache_dump(struct pd_io *io, bool repair, bool final_newline, const struc
 		return r;
 	w.final_newline = final_newline;
 	cache_xml_emitter_init(&x, &w);
-	r = cache_view_init(&v, io, &sb, repair, run);
+	r = cache_view_init(&v, io, &sb, repair, NULL, run);
 	if (!r)
 		r = cache_view_emit(&v, &x.e);
 	if (!r && repair)

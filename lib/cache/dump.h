@@ -22,9 +22,10 @@ struct cache_view {
 	uint64_t nr_kept;		/* mappings; with repair */
 };
 
-/* Reads the indexes. 0, -EUCLEAN after a message, -ENOMEM, -EIO. */
+/* Reads the indexes. @doubtful: cache blocks to be left out, with repair; or NULL. 0, -EUCLEAN after a message,
+ * -ENOMEM, -EIO. */
 int cache_view_init(struct cache_view *v, struct pd_io *io, const struct cache_superblock *sb, bool repair,
-		    const struct pd_run *run);
+		    const struct bits *doubtful, const struct pd_run *run);
 void cache_view_exit(struct cache_view *v);
 
 struct cache_sb_record cache_view_superblock(const struct cache_view *v);

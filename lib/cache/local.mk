@@ -15,6 +15,8 @@ libpdata_all_la_SOURCES += \
 	cache/records.h \
 	cache/repair.c \
 	cache/restore.c \
+	cache/salvage.c \
+	cache/salvage.h \
 	cache/superblock.c \
 	cache/superblock.h \
 	cache/twice.c \

@@ -358,7 +358,7 @@ static int writeback(struct writeback *w, struct pd_io *metadata, const char *or
 		r = cache_sb_read(metadata, w->run->log, &sb);
 	if (r)
 		return r;
-	r = cache_view_init(&v, metadata, &sb, false, w->run);
+	r = cache_view_init(&v, metadata, &sb, false, NULL, w->run);
 	if (!r) {
 		w->nr_cache_blocks = le32_get(sb.cache_blocks);
 		w->block_len = le32_get(sb.data_block_size) * SECTOR;

@@ -112,11 +112,15 @@ int pd_cache_restore(const struct pd_source *xml, struct pd_io *out,
  * @size:   sizeof(struct pd_cache_repair_opts)
  * @block_size, @nr_cache_blocks: sectors and blocks; both, or 0. Used if the superblock is lost; if not, they must
  *          agree with it.
+ * @generation: with @has_generation: of several mapping arrays that may be the last, the one that begins at this
+ *          metadata block, as the report names it
  * @report: where what is kept and lost goes as JSON, or NULL
  */
 struct pd_cache_repair_opts {
 	size_t size;
 	uint32_t block_size, nr_cache_blocks;
+	bool has_generation;
+	uint64_t generation;
 	const struct pd_sink *report;
 };
 
@@ -136,8 +140,8 @@ struct pd_cache_repair_result {
  * @in:  never written to
  * @out: overwritten; NULL only finds out what would be saved
  *
- * A lost superblock is made again, of version 2, if both sizes are given and all intact mapping arrays that fit them
- * say the same; all blocks are dirty then.
+ * A lost superblock is made again if both sizes are given, from what is left of it or from the mapping arrays that fit
+ * the sizes and may be the last: what they map alike is kept, unless @generation names one. All blocks are dirty then.
  *
  * Return: 0; -EUCLEAN if that is not so, or all mappings are lost; -EINVAL (sizes), -ENOSPC, -ENOMEM, -EIO.
  */
