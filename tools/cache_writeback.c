@@ -34,6 +34,12 @@ static void print_failed(void *ctx, uint64_t cblock, uint64_t oblock)
 	printf("%" PRIu64 " %" PRIu64 "\n", cblock, oblock);
 }
 
+/* Interrupted before, it leaves all dirty; from here on it must come to its end. */
+static void hold_signals(void *ctx)
+{
+	signals_guard(ctx, NULL);
+}
+
 static int run(struct frame *f, void *v)
 {
 	const struct args *a = v;
@@ -42,6 +48,8 @@ static int run(struct frame *f, void *v)
 		.buffer_meg = a->buffer_meg, .retry_count = a->retry_count,
 		.no_metadata_update = a->no_metadata_update,
 		.on_failed = a->list_failed ? print_failed : NULL,
+		.before_update = hold_signals,
+		.ctx = f,
 	};
 	struct pd_cache_writeback_result res;
 	struct pd_io *io;
@@ -58,7 +66,6 @@ static int run(struct frame *f, void *v)
 		r = open_input(f, a->metadata, a->no_metadata_update ? 0 : PD_IO_WRITE, &io);
 	if (r)
 		return r;
-	signals_guard(f, NULL);
 	r = pd_cache_writeback(io, a->origin, a->fast, &o, &f->run, &res);
 	signals_release();
 	pd_io_close(io);

@@ -121,6 +121,8 @@ int cache_view_init(struct cache_view *v, struct pd_io *io, const struct cache_s
 		return r;
 	v->mappings = cache_mapping_array(&v->sb);
 	r = array_scan_index(&v->s, &v->mappings);
+	if (!r && repair && v->mappings.damaged)
+		r = cache_adopt_pieces(v);
 	if (!r)
 		r = bits_init(&v->valid, le32_get(v->sb.cache_blocks));
 	if (!r && le32_get(v->sb.version) >= 2) {

@@ -27,6 +27,9 @@ struct cache_view {
 int cache_view_init(struct cache_view *v, struct pd_io *io, const struct cache_superblock *sb, bool repair,
 		    const struct bits *doubtful, const struct pd_run *run);
 void cache_view_exit(struct cache_view *v);
+/* orphans.c: pieces of the mapping array that a damaged index does not lead to any more get their place again where
+ * it is beyond doubt. 0 or -ENOMEM. */
+int cache_adopt_pieces(struct cache_view *v);
 
 struct cache_sb_record cache_view_superblock(const struct cache_view *v);
 /* Everything into an emitter; twice is fine. -EUCLEAN after a message if something is lost and repair is

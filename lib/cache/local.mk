@@ -12,6 +12,7 @@ libpdata_all_la_SOURCES += \
 	cache/elements.h \
 	cache/format.c \
 	cache/handle.c \
+	cache/orphans.c \
 	cache/records.h \
 	cache/repair.c \
 	cache/restore.c \

@@ -45,37 +45,23 @@ struct search {
 
 /* ---- What is there ---- */
 
-static void look_at_piece(struct note *n, const struct array_header *a)
-{
-	uint32_t nr = le32_get(a->nr_entries);
-
-	n->is = OTHER;
-	for (uint32_t i = 0; i < nr; i++) {
-		le64 v;
-
-		memcpy(&v, array_value_ptr(a, i), sizeof(v));
-		if (mapping_flags(le64_get(v)) & ~(CACHE_VALID | CACHE_DIRTY) ||
-		    (le64_get(v) && !(mapping_flags(le64_get(v)) & CACHE_VALID)))
-			return;
-		n->nr_mapped += !!le64_get(v);
-	}
-	n->is = (uint16_t)(PIECE + nr);
-}
-
 static int look(void *ctx, unsigned worker, uint64_t block, const void *data, int err)
 {
 	struct search *s = ctx;
 	struct note *n = &s->note[block];
 	enum block_kind kind = err ? KIND_NONE : block_kind(data);
+	uint32_t nr, nr_mapped;
 
 	(void)worker;
-	if (kind == KIND_NONE || block_nr(data, kind) != block)
+	if (kind == KIND_NONE || block_nr(data, kind) != block) {
 		n->is = LOST;
-	else if (kind == KIND_ARRAY && array_block_check(data, sizeof(le64)) &&
-		 le32_get(((const struct array_header *)data)->nr_entries))
-		look_at_piece(n, data);
-	else
+	} else if (kind == KIND_ARRAY) {
+		nr = mappings_in_piece(data, block, &nr_mapped);
+		n->is = (uint16_t)(nr ? PIECE + nr : OTHER);
+		n->nr_mapped = (uint16_t)nr_mapped;
+	} else {
 		n->is = kind == KIND_NODE && !node_check(data, sizeof(le64)) ? NODE : kind == KIND_INDEX ? INDEX : OTHER;
+	}
 	return 0;
 }
 

@@ -84,3 +84,24 @@ uint64_t cache_origin_blocks(const struct cache_superblock *sb)
 		return 0;
 	return ceil_div(sectors, size);
 }
+
+uint32_t mappings_in_piece(const void *data, uint64_t block, uint32_t *nr_mapped)
+{
+	const struct array_header *h = data;
+	uint32_t nr;
+
+	*nr_mapped = 0;
+	if (block_kind(data) != KIND_ARRAY || block_nr(data, KIND_ARRAY) != block ||
+	    !array_block_check(data, sizeof(le64)))
+		return 0;
+	nr = le32_get(h->nr_entries);
+	for (uint32_t i = 0; i < nr; i++) {
+		le64 v;
+
+		memcpy(&v, array_value_ptr(h, i), sizeof(v));
+		if (!mapping_plausible(le64_get(v)))
+			return 0;
+		*nr_mapped += !!le64_get(v);
+	}
+	return nr;
+}

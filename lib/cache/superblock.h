@@ -26,4 +26,13 @@ static inline bool cache_is_clean(const struct cache_superblock *sb)
 static inline uint64_t mapping_oblock(uint64_t v) { return v >> 16; }
 static inline uint32_t mapping_flags(uint64_t v) { return v & 0xffff; }
 
+/* Could this be a mapping, of either version, and nothing else? */
+static inline bool mapping_plausible(uint64_t v)
+{
+	return !v || (v & CACHE_VALID && !(mapping_flags(v) & ~(CACHE_VALID | CACHE_DIRTY)));
+}
+
+/* Entries of an array block at @block, if all of them are plausible mappings; else 0. */
+uint32_t mappings_in_piece(const void *data, uint64_t block, uint32_t *nr_mapped);
+
 #endif

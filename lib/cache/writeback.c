@@ -370,8 +370,11 @@ static int writeback(struct writeback *w, struct pd_io *metadata, const char *or
 	if (!r)
 		r = copy_all(w, &v);
 	cache_view_exit(&v);
-	if (!r && !w->o->no_metadata_update && w->res->nr_copied)
+	if (!r && !w->o->no_metadata_update && w->res->nr_copied) {
+		if (w->o->before_update)
+			w->o->before_update(w->o->ctx);
 		r = update_metadata(w, metadata, &sb);
+	}
 	return r;
 }
 

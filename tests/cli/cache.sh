@@ -47,13 +47,16 @@ is 0 status "$tools/cache_check" --status clean.img; says out "CLEAN_SHUTDOWN=1"
 if grep -q 'dirty="false"' unclean.xml; then no "a block of an unclean cache is called clean"; else ok; fi
 
 # damage
-cp clean.img m.img && spoil m.img "$(le64 clean.img 192)"
+poke() { "$tools/pdata_poke" "$@" || no "pdata_poke $*"; }
+cp clean.img m.img && poke m.img 'mapping_root/values[0]' corrupt
 is 1 "mappings lost" "$tools/cache_check" m.img; says err "mapping array" "mappings lost"
 is 1 "dump of it" "$tools/cache_dump" m.img
 is 1 "repair of it" "$tools/cache_repair" -i m.img -o o.img; says err "no mapping can be saved" "repair of it"
 cp clean.img h.img && spoil h.img "$(le64 clean.img 200)"
 is 1 "hints lost" "$tools/cache_check" h.img
 is 0 "hints skipped" "$tools/cache_check" --skip-hints h.img
+cp clean.img m.img && spoil m.img "$(le64 clean.img 192)"
+is 1 "index lost" "$tools/cache_check" m.img; is 0 "its array block is found" "$tools/cache_dump" --repair m.img; silent err "index lost"; same out clean.xml "index lost"
 fresh o.img
 is 0 "repair without hints" "$tools/cache_repair" -i h.img -o o.img; is 0 check "$tools/cache_check" -q o.img
 is 1 "strict" "$tools/cache_repair" --strict -i h.img -o o.img

@@ -158,6 +158,8 @@ int pd_cache_repair(struct pd_io *in, struct pd_io *out, const struct pd_cache_r
  * @retry_count:   further tries for blocks that failed
  * @no_metadata_update: leave dirty bits as they are
  * @on_failed:     called for each block that could not be copied; may be NULL
+ * @before_update: called when all is copied and flushed, before the metadata is written to; may be NULL. Until
+ *                 then nothing is lost if the work just stops: all blocks stay dirty.
  */
 struct pd_cache_writeback_opts {
 	size_t size;
@@ -165,6 +167,7 @@ struct pd_cache_writeback_opts {
 	uint32_t buffer_meg, retry_count;
 	bool no_metadata_update;
 	void (*on_failed)(void *ctx, uint64_t cblock, uint64_t oblock);
+	void (*before_update)(void *ctx);
 	void *ctx;
 };
 
