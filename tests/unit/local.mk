@@ -44,6 +44,7 @@ unit_unit_SOURCES = \
 	unit/world.c \
 	unit/world.h \
 	unit/twice.c \
+	unit/writeback.c \
 	unit/xml-reader.c \
 	unit/xml-writer.c
 

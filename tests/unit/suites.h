@@ -21,6 +21,7 @@
 	X(handles)	\
 	X(era_stale)	\
 	X(twice)	\
+	X(writeback)	\
 	X(fault_io)	\
 	X(fault_power)	\
 	/* the end */
