@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <pdata/err.h>
 #include "base/util.h"
+#include "config.h"
 #include "io/engines.h"
 
 struct pread_io {
@@ -152,6 +153,7 @@ static void pread_ahead(struct pd_io *io, uint64_t block, uint64_t nr)
 
 static bool pread_cached(struct pd_io *io, uint64_t block)
 {
+#ifdef HAVE_PREADV2
 	struct pread_io *p = container_of(io, struct pread_io, io);
 	char byte;
 	struct iovec one = { &byte, 1 };
@@ -160,6 +162,11 @@ static bool pread_cached(struct pd_io *io, uint64_t block)
 	return !(io->flags & PD_IO_BUFFERED) ||
 	       preadv2(p->file->fd, &one, 1, (off_t)(block * PD_BLOCK_SIZE), RWF_NOWAIT) >= 0 ||
 	       errno != EAGAIN;
+#else	/* musl before 1.2.5: nobody can tell */
+	(void)io;
+	(void)block;
+	return true;
+#endif
 }
 
 static int pread_flush(struct pd_io *io)

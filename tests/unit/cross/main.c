@@ -16,6 +16,7 @@ static const struct {
 
 static jmp_buf leave;
 static bool bad;
+static unsigned nr_failures;
 static const char *running;
 
 void cross_assert(bool holds, bool fatal, const char *text, const char *file, unsigned line)
@@ -24,8 +25,14 @@ void cross_assert(bool holds, bool fatal, const char *text, const char *file, un
 		return;
 	printf("%s:%u: %s: %s\n", file, line, running, text);
 	bad = true;
+	nr_failures++;
 	if (fatal)
 		longjmp(leave, 1);
+}
+
+unsigned CU_get_number_of_failures(void)
+{
+	return nr_failures;
 }
 
 static void run(const struct unit_test *t)

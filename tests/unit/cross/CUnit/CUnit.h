@@ -7,6 +7,7 @@
 #include <string.h>
 
 /* Counts and tells; leaves the test when @fatal. */
+unsigned CU_get_number_of_failures(void);
 void cross_assert(bool holds, bool fatal, const char *text, const char *file, unsigned line);
 
 #define CU_CHECK(holds, fatal, text) cross_assert((holds), (fatal), (text), __FILE__, __LINE__)
