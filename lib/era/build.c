@@ -10,7 +10,7 @@ struct era_build {
 	struct era_emitter e;
 	struct out *out;
 	struct pd_log *log;
-	bool dry, begun, have_array;
+	bool dry, in_order, begun, have_array;
 	struct era_sb_record sb;
 	struct era_writeset_record now;
 	struct array_build words, eras;
@@ -34,6 +34,7 @@ static struct era_build *of(struct era_emitter *e)
 static int superblock(struct era_emitter *e, const struct era_sb_record *sb)
 {
 	struct era_build *b = of(e);
+	unsigned nr_pieces = b->in_order ? 1 : WINDOW_PIECES;
 	int r;
 
 	b->sb = *sb;
@@ -46,9 +47,9 @@ static int superblock(struct era_emitter *e, const struct era_sb_record *sb)
 	if (!r)
 		r = array_build_init(&b->eras, b->out, sizeof(le32));
 	if (!r)
-		r = window_init(&b->word_window, &b->words, BITSET_WORD_BITS);
+		r = window_init(&b->word_window, &b->words, BITSET_WORD_BITS, nr_pieces);
 	if (!r)
-		r = window_init(&b->era_window, &b->eras, 1);
+		r = window_init(&b->era_window, &b->eras, 1, nr_pieces);
 	return r || b->dry ? r : out_begin(b->out, KIND_ERA_SB);
 }
 
@@ -82,35 +83,52 @@ static int misplaced(struct era_build *b, uint64_t block, int r, const char *wha
 		      block, nr * (WINDOW_PIECES - 1), what);
 }
 
+/* @mask's bits of word @word of a piece get their @value. True if one has it already. */
+static inline bool put_word(struct window_piece *p, uint32_t word, uint64_t mask, uint64_t value)
+{
+	le64 v;
+
+	if (p->seen[word] & mask)
+		return true;
+	p->seen[word] |= mask;
+	memcpy(&v, p->values + sizeof(v) * word, sizeof(v));
+	v = le64_put(le64_get(v) | (value & mask));
+	memcpy(p->values + sizeof(v) * word, &v, sizeof(v));
+	return false;
+}
+
 static int bits(struct era_emitter *e, uint32_t begin, const uint64_t *words, uint32_t nr)
 {
 	struct era_build *b = of(e);
+	bool twice = false;
 	uint32_t n;
 
 	if ((uint64_t)begin + nr > b->now.nr_bits)
 		return refuse(b, "block %" PRIu64 " is past the %" PRIu32 " bits of era %" PRIu32,
 			      max_t(uint64_t, begin, b->now.nr_bits), b->now.nr_bits, b->now.era);
-	/* as many as lie in one word, here and there */
-	for (uint32_t done = 0; done < nr && !b->dry; done += n) {
-		uint32_t at = begin + done, shift = at % BITSET_WORD_BITS, word;
-		uint64_t mask, value;
+	for (uint32_t done = 0; done < nr && !b->dry && !twice; done += n) {
+		uint32_t at = begin + done, shift = at % BITSET_WORD_BITS, word, end;
 		struct window_piece *p;
-		le64 v;
 		int r = window_get(&b->word_window, at / BITSET_BITS_PER_BLOCK, &p);
 
 		if (r)
 			return misplaced(b, at, r, "bits", BITSET_BITS_PER_BLOCK);
-		n = min_t(uint32_t, nr - done, 64 - max_t(uint32_t, shift, done % 64));
-		mask = (n == 64 ? UINT64_MAX : (1ull << n) - 1) << shift;
-		value = words[done / 64] >> done % 64 << shift & mask;
 		word = at % BITSET_BITS_PER_BLOCK / BITSET_WORD_BITS;
-		if (p->seen[word] & mask)
-			return refuse(b, "block %" PRIu64 " stands twice in era %" PRIu32,
-				      (uint64_t)at - shift + (unsigned)__builtin_ctzll(p->seen[word] & mask), b->now.era);
-		p->seen[word] |= mask;
-		memcpy(&v, p->values + sizeof(v) * word, sizeof(v));
-		v = le64_put(le64_get(v) | value);
-		memcpy(p->values + sizeof(v) * word, &v, sizeof(v));
+		if (!shift && done % 64 == 0 && nr - done >= 64) {
+			/* whole words up to the end of the piece */
+			end = min_t(uint32_t, word + (nr - done) / 64, BITSET_BITS_PER_BLOCK / BITSET_WORD_BITS);
+			n = 64 * (end - word);
+			for (const uint64_t *w = words + done / 64; word < end; word++, w++)
+				twice |= put_word(p, word, UINT64_MAX, *w);
+		} else {
+			/* as many as lie in one word, here and there */
+			n = min_t(uint32_t, nr - done, 64 - max_t(uint32_t, shift, done % 64));
+			twice = put_word(p, word, (UINT64_MAX >> (64 - n)) << shift, words[done / 64] >> done % 64 << shift);
+		}
+		if (twice)
+			return n == 1 ? refuse(b, "block %" PRIu32 " stands twice in era %" PRIu32, at, b->now.era) :
+			       refuse(b, "one of blocks [%" PRIu32 ", %" PRIu64 ") stands twice in era %" PRIu32,
+				      at, (uint64_t)at + n, b->now.era);
 	}
 	return 0;
 }
@@ -170,29 +188,50 @@ static int array_begin(struct era_emitter *e)
 	return 0;
 }
 
+/* Marks values [@k, @k + @nr) of a piece; true if one is marked already. */
+static inline bool mark_seen(struct window_piece *p, uint32_t k, uint32_t nr)
+{
+	bool twice = false;
+
+	for (uint32_t end = k + nr, n; k < end && !twice; k += n) {
+		uint64_t mask;
+
+		n = min_t(uint32_t, end - k, 64 - k % 64);
+		mask = (UINT64_MAX >> (64 - n)) << k % 64;
+		twice = p->seen[k / 64] & mask;
+		p->seen[k / 64] |= mask;
+	}
+	return twice;
+}
+
 static int eras(struct era_emitter *e, uint32_t begin, const uint32_t *values, uint32_t nr)
 {
 	struct era_build *b = of(e);
 	const uint32_t max = array_max_entries(sizeof(le32));
+	uint32_t n;
 
 	if ((uint64_t)begin + nr > b->sb.nr_blocks)
 		return refuse(b, "block %" PRIu64 " is past the %" PRIu32 " blocks there are",
 			      max_t(uint64_t, begin, b->sb.nr_blocks), b->sb.nr_blocks);
-	for (uint32_t i = 0; i < nr && !b->dry; i++) {
-		uint32_t at = begin + i, k = at % max;
+	for (uint32_t done = 0; done < nr && !b->dry; done += n) {
+		uint32_t at = begin + done, k = at % max, newest = 0;
 		struct window_piece *p;
-		le32 v = le32_put(values[i]);
 		int r = window_get(&b->era_window, at / max, &p);
 
 		if (r)
 			return misplaced(b, at, r, "blocks", max);
-		if (values[i] > b->sb.current_era)
+		n = min_t(uint32_t, nr - done, max - k);
+		for (uint32_t i = 0; i < n; i++) {
+			le32 v = le32_put(values[done + i]);
+
+			newest = max_t(uint32_t, newest, values[done + i]);
+			memcpy(p->values + sizeof(v) * (k + i), &v, sizeof(v));
+		}
+		if (newest > b->sb.current_era)
 			return refuse(b, "block %" PRIu32 ": era %" PRIu32 ", but the current era is %" PRIu32, at,
-				      values[i], b->sb.current_era);
-		if (p->seen[k / 64] >> k % 64 & 1)
+				      newest, b->sb.current_era);
+		if (mark_seen(p, k, n))
 			return refuse(b, "block %" PRIu32 " stands twice", at);
-		p->seen[k / 64] |= 1ull << k % 64;
-		memcpy(p->values + sizeof(v) * k, &v, sizeof(v));
 	}
 	return 0;
 }
@@ -244,7 +283,7 @@ static int superblock_end(struct era_emitter *e)
 	return r;
 }
 
-int era_build_create(struct era_emitter **e, struct pd_io *io, struct pd_log *log)
+int era_build_create(struct era_emitter **e, struct pd_io *io, bool in_order, struct pd_log *log)
 {
 	struct era_build *b = calloc(1, sizeof(*b));
 	int r = b ? out_create(&b->out, io, log) : -ENOMEM;
@@ -256,6 +295,7 @@ int era_build_create(struct era_emitter **e, struct pd_io *io, struct pd_log *lo
 	}
 	b->log = log;
 	b->dry = !io;
+	b->in_order = in_order;
 	b->e = (struct era_emitter){
 		.superblock = superblock, .writeset_begin = writeset_begin, .bits = bits,
 		.writeset_end = writeset_end, .array_begin = array_begin, .eras = eras,

@@ -161,6 +161,24 @@ void era_view_exit(struct era_view *v)
 	free(v->buf);
 }
 
+int era_view_read(struct era_view *v)
+{
+	int r = array_scan_read(&v->s, &v->array, 1, "reading", NULL, NULL);
+
+	for (size_t i = 0; i < v->nr_w; i++)
+		for (unsigned k = 0; !r && k < v->w[i].nr; k++)
+			r = array_scan_read(&v->s, &v->w[i].a[k], 1, "reading", NULL, NULL);
+	return r;
+}
+
+/* Values of a piece; NULL if it is lost. */
+static const uint8_t *piece(struct era_view *v, struct array_scan *a, uint64_t j)
+{
+	if (j >= a->nr_pieces || !a->block[j])
+		return NULL;
+	return v->no_values ? v->buf : array_scan_piece(&v->s, a, j, v->buf);
+}
+
 int era_view_bits(struct era_view *v, struct era_writeset_view *w, uint64_t j, uint64_t *words,
 		  uint32_t *nr_bits)
 {
@@ -171,14 +189,14 @@ int era_view_bits(struct era_view *v, struct era_writeset_view *w, uint64_t j, u
 	memset(words, 0, nr_words * sizeof(*words));
 	for (unsigned k = 0; k < w->nr; k++) {
 		struct array_scan *a = &w->a[k];
-		const uint8_t *values = j < a->nr_pieces ? array_scan_piece(&v->s, a, j, v->buf) : NULL;
+		const uint8_t *values = piece(v, a, j);
 		uint32_t have = j * piece_max(a) < a->nr_values ? piece_nr(a, j) : 0;
 
 		if (!values && have && !v->repair)
 			return -EUCLEAN;
 		if (!values && have)
 			v->nr_lost += nr;
-		for (uint32_t i = 0; i < have && i < nr_words; i++) {
+		for (uint32_t i = 0; !v->no_values && i < have && i < nr_words; i++) {
 			le64 d;
 
 			if (values)
@@ -197,24 +215,25 @@ int era_view_eras(struct era_view *v, uint64_t j, uint32_t *eras, uint32_t *nr)
 	uint32_t now = le32_get(v->sb.current_era), done = 0;
 	uint64_t all = min_t(uint64_t, a->nr_values - j * ERA_WINDOW, ERA_WINDOW);
 
-	for (uint64_t piece = j * ERA_WINDOW / piece_max(a); done < all; piece++) {
-		const uint8_t *values = piece < a->nr_pieces ? array_scan_piece(&v->s, a, piece, v->buf) : NULL;
+	for (uint64_t at = j * ERA_WINDOW / piece_max(a); done < all; at++) {
+		const uint8_t *values = piece(v, a, at);
 		uint32_t n = (uint32_t)min_t(uint64_t, piece_max(a), all - done);
 
 		if (!values && !v->repair)
 			return -EUCLEAN;
 		if (!values)
 			v->nr_lost += n;
-		for (uint32_t i = 0; i < n; i++) {
+		for (uint32_t i = 0; values && !v->tree_lost && !v->no_values && i < n; i++) {
 			le32 d;
 
-			if (values)
-				memcpy(&d, values + 4 * (size_t)i, sizeof(d));
-			/* an era that has not come is damage, too */
-			eras[done + i] = values && le32_get(d) <= now && !v->tree_lost ? le32_get(d) : now;
-			if (values && !v->repair)
-				eras[done + i] = le32_get(d);
+			memcpy(&d, values + 4 * (size_t)i, sizeof(d));
+			eras[done + i] = le32_get(d);
 		}
+		for (uint32_t i = 0; (!values || v->tree_lost) && i < n; i++)
+			eras[done + i] = now;
+		/* an era that has not come is damage, too */
+		for (uint32_t i = 0; v->repair && i < n; i++)
+			eras[done + i] = min_t(uint32_t, eras[done + i], now);
 		done += n;
 	}
 	*nr = done;
@@ -253,6 +272,8 @@ static int emit_writeset(struct era_view *v, struct era_emitter *e, struct era_w
 		if (!r)
 			r = e->bits(e, (uint32_t)(j * ERA_WINDOW), words, nr);
 	}
+	for (unsigned k = 0; k < w->nr; k++)
+		array_scan_forget(&w->a[k]);
 	return r ? r : e->writeset_end(e);
 }
 

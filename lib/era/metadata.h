@@ -44,6 +44,7 @@ struct era_view {
 	struct era_writeset_view *w;	/* ascending */
 	size_t nr_w;
 	bool repair;
+	bool no_values;		/* only sizes count, and what is lost already: nothing is read */
 	bool tree_lost;		/* some writesets are not known: every block counts as written now */
 	uint64_t nr_lost;	/* blocks taken for written, where something was lost */
 	void *buf;
@@ -63,12 +64,15 @@ int era_view_bits(struct era_view *v, struct era_writeset_view *w, uint64_t j, u
 /* The same of the era array: up to ERA_WINDOW entries. */
 int era_view_eras(struct era_view *v, uint64_t j, uint32_t *eras, uint32_t *nr);
 
+/* Every piece once, so that all that is lost is known. 0 or -ENOMEM. */
+int era_view_read(struct era_view *v);
 /* Everything into an emitter; twice is fine. */
 int era_view_emit(struct era_view *v, struct era_emitter *e, bool logical);
 /* Says what is wrong and what to do next; -EUCLEAN. */
 int era_view_damaged(struct era_view *v);
 
-int era_build_create(struct era_emitter **e, struct pd_io *out, struct pd_log *log);
+/* @in_order: bits and eras ascend. @out NULL counts only. */
+int era_build_create(struct era_emitter **e, struct pd_io *out, bool in_order, struct pd_log *log);
 void era_build_destroy(struct era_emitter *e);	/* takes NULL */
 uint64_t era_build_needed(struct era_emitter *e);
 

@@ -6,11 +6,12 @@
 #include <stdlib.h>
 #include "era/metadata.h"
 #include "meta/report.h"
+#include "xml/writer.h"
 
 static int rebuild(struct era_view *v, struct pd_io *out, uint64_t *needed)
 {
 	struct era_emitter *e;
-	int r = era_build_create(&e, out, v->run->log);
+	int r = era_build_create(&e, out, true, v->run->log);
 
 	if (r)
 		return r;
@@ -68,8 +69,20 @@ int pd_era_repair(struct pd_io *in, struct pd_io *out, const struct pd_sink *to,
 	r = era_view_init(&v, in, &sb, true, true, run);
 	if (!r)
 		r = era_view_prove(&v);
+	/* sizes tell how much is needed; what can be read shows as it is read */
+	v.no_values = true;
+	if (!r && !out)
+		r = era_view_read(&v);
 	if (!r)
 		r = rebuild(&v, NULL, &res->nr_needed);
+	v.no_values = false;
+	if (!r && out && res->nr_needed > pd_io_nr_blocks(out)) {
+		pd_log(run->log, PD_LOG_ERR, "out of metadata space: %s has %" PRIu64 " blocks, %" PRIu64
+		       " are needed", pd_io_name(out), pd_io_nr_blocks(out), res->nr_needed);
+		r = -ENOSPC;
+	}
+	if (!r && out)
+		r = rebuild(&v, out, &res->nr_needed);
 	if (!r) {
 		res->nr_writesets = v.nr_w;
 		res->nr_lost = v.nr_lost;
@@ -83,13 +96,6 @@ int pd_era_repair(struct pd_io *in, struct pd_io *out, const struct pd_sink *to,
 			       "because nothing tells that they were not", v.nr_lost);
 		r = report(&v, to);
 	}
-	if (!r && out && res->nr_needed > pd_io_nr_blocks(out)) {
-		pd_log(run->log, PD_LOG_ERR, "out of metadata space: %s has %" PRIu64 " blocks, %" PRIu64
-		       " are needed", pd_io_name(out), pd_io_nr_blocks(out), res->nr_needed);
-		r = -ENOSPC;
-	}
-	if (!r && out)
-		r = rebuild(&v, out, &res->nr_needed);
 	if (r == -ENOMEM)
 		pd_log(run->log, PD_LOG_ERR, "out of memory");
 	era_view_exit(&v);
@@ -115,12 +121,21 @@ static int list_flush(struct list *l)
 
 static int list_run(struct list *l)
 {
+	char *p = l->buf + l->used;
+
 	if (l->begin == l->end)
 		return 0;
-	l->used += (size_t)(l->end - l->begin == 1 ?
-		snprintf(l->buf + l->used, 128, "  <block block=\"%" PRIu64 "\"/>\n", l->begin) :
-		snprintf(l->buf + l->used, 128, "  <range begin=\"%" PRIu64 "\" end=\"%" PRIu64 "\"/>\n", l->begin,
-			 l->end));
+	if (l->end - l->begin == 1) {
+		p = XML_PUT(p, "  <block block=\"");
+		p = xml_put_u64(p, l->begin);
+	} else {
+		p = XML_PUT(p, "  <range begin=\"");
+		p = xml_put_u64(p, l->begin);
+		p = XML_PUT(p, "\" end=\"");
+		p = xml_put_u64(p, l->end);
+	}
+	p = XML_PUT(p, "\"/>\n");
+	l->used = (size_t)(p - l->buf);
 	return l->used > sizeof(l->buf) - 256 ? list_flush(l) : 0;
 }
 
@@ -161,6 +176,8 @@ static int mark(struct era_view *v, uint32_t since, struct bits *set)
 					set->words[at] |= era_word(words[k], at, set->nr);
 			}
 		}
+		for (unsigned k = 0; k < w->nr; k++)
+			array_scan_forget(&w->a[k]);
 	}
 	for (uint64_t j = 0; !r && array && j < ceil_div(set->nr, ERA_WINDOW); j++) {
 		r = era_view_eras(v, j, eras, &nr);
@@ -252,7 +269,7 @@ int pd_era_format(struct pd_io *io, uint32_t block_size, uint32_t nr_blocks, uin
 	uint64_t seed = 1, words[16];
 	struct era_emitter *e;
 	uint32_t eras[1024];
-	int r = era_build_create(&e, io, run->log);
+	int r = era_build_create(&e, io, true, run->log);
 
 	if (r)
 		return r;

@@ -3,10 +3,11 @@
 #include <stdlib.h>
 #include "era/window.h"
 
-int window_init(struct window *w, struct array_build *to, unsigned per_value)
+int window_init(struct window *w, struct array_build *to, unsigned per_value, unsigned nr_pieces)
 {
-	*w = (struct window){ .to = to, .nr_seen = (unsigned)ceil_div((uint64_t)to->max * per_value, 64) };
-	w->piece = calloc(WINDOW_PIECES, sizeof(*w->piece));
+	*w = (struct window){ .to = to, .nr_pieces = nr_pieces,
+			      .nr_seen = (unsigned)ceil_div((uint64_t)to->max * per_value, 64) };
+	w->piece = calloc(nr_pieces, sizeof(*w->piece));
 	return w->piece ? 0 : -ENOMEM;
 }
 
@@ -23,7 +24,7 @@ static void free_list(struct window_piece *p)
 
 void window_exit(struct window *w)
 {
-	for (unsigned i = 0; w->piece && i < WINDOW_PIECES; i++)
+	for (unsigned i = 0; w->piece && i < w->nr_pieces; i++)
 		free_list(w->piece[i]);
 	free_list(w->spare);
 	free(w->piece);
@@ -33,11 +34,11 @@ void window_exit(struct window *w)
 /* What comes before piece @end to the builder; of the last piece @nr_last values. */
 static int hand_over(struct window *w, uint64_t end, uint32_t nr_last)
 {
-	uint64_t held = min_t(uint64_t, end, w->first + WINDOW_PIECES);
+	uint64_t held = min_t(uint64_t, end, w->first + w->nr_pieces);
 	int r = 0;
 
 	for (; !r && w->first < held; w->first++) {
-		struct window_piece **at = &w->piece[w->first % WINDOW_PIECES], *p = *at;
+		struct window_piece **at = &w->piece[w->first % w->nr_pieces], *p = *at;
 		uint32_t nr = w->first + 1 == end ? nr_last : w->to->max;
 
 		r = p ? array_build_push_many(w->to, p->values, nr) : array_build_pad(w->to, nr);
@@ -78,11 +79,11 @@ static int new_piece(struct window *w, struct window_piece **piece)
 
 int window_get(struct window *w, uint64_t j, struct window_piece **piece)
 {
-	struct window_piece **at = &w->piece[j % WINDOW_PIECES];
+	struct window_piece **at = &w->piece[j % w->nr_pieces];
 	int r = j < w->first ? -ERANGE : 0;
 
-	if (!r && j - w->first >= WINDOW_PIECES)
-		r = hand_over(w, j - WINDOW_PIECES + 1, w->to->max);
+	if (!r && j - w->first >= w->nr_pieces)
+		r = hand_over(w, j - w->nr_pieces + 1, w->to->max);
 	if (!r && !*at)
 		r = new_piece(w, at);
 	*piece = r ? NULL : *at;

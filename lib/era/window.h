@@ -8,13 +8,14 @@
 
 #include "persistent-data/build.h"
 
-#define WINDOW_PIECES 4096u	/* held at most: 4 M eras, 133 M bits */
+#define WINDOW_PIECES 4096u	/* 4 M eras, 133 M bits */
 
 struct window {
 	struct array_build *to;
+	unsigned nr_pieces;	/* held at most */
 	unsigned nr_seen;	/* words that tell which values of a piece, or bits, came already */
 	uint64_t first;		/* what lies before this piece is with the builder */
-	struct window_piece **piece;	/* [i % WINDOW_PIECES]; NULL: nothing in it yet */
+	struct window_piece **piece;	/* [i % nr_pieces]; NULL: nothing in it yet */
 	struct window_piece *spare;	/* linked by ->next */
 };
 
@@ -25,7 +26,7 @@ struct window_piece {
 };
 
 /* @per_value: things a value holds that can come on their own: 64 for a word of bits, else 1. 0 or -ENOMEM. */
-int window_init(struct window *w, struct array_build *to, unsigned per_value);
+int window_init(struct window *w, struct array_build *to, unsigned per_value, unsigned nr_pieces);
 void window_exit(struct window *w);
 
 /* Piece @j, to be filled: 0; -ERANGE if it is with the builder already; -ENOMEM or what the builder said. */

@@ -9,7 +9,6 @@
 #include "xml/writer.h"
 
 #define EL(e) (&era_schema.elements[ERA_EL_##e])
-#define PUT(p, text) (memcpy(p, text, sizeof(text) - 1), (p) + sizeof(text) - 1)
 #define LINE_MAX_BYTES 80u
 #define LINES 256u		/* formatted at a time */
 
@@ -44,12 +43,12 @@ static int put_bits(struct era_emitter *e, uint32_t begin, const uint64_t *words
 		if (!p)
 			return w->err;
 		for (; done < end; done++) {
-			p = PUT(p, "    <bit block=\"");
+			p = XML_PUT(p, "    <bit block=\"");
 			p = xml_put_u64(p, (uint64_t)begin + done);
 			if (words[done / 64] >> (done % 64) & 1)
-				p = PUT(p, "\" value=\"true\"/>\n");
+				p = XML_PUT(p, "\" value=\"true\"/>\n");
 			else
-				p = PUT(p, "\" value=\"false\"/>\n");
+				p = XML_PUT(p, "\" value=\"false\"/>\n");
 		}
 		xml_writer_took(w, p);
 	}
@@ -74,11 +73,11 @@ static int put_eras(struct era_emitter *e, uint32_t begin, const uint32_t *eras,
 		if (!p)
 			return w->err;
 		for (; done < end; done++) {
-			p = PUT(p, "    <era block=\"");
+			p = XML_PUT(p, "    <era block=\"");
 			p = xml_put_u64(p, (uint64_t)begin + done);
-			p = PUT(p, "\" era=\"");
+			p = XML_PUT(p, "\" era=\"");
 			p = xml_put_u64(p, eras[done]);
-			p = PUT(p, "\"/>\n");
+			p = XML_PUT(p, "\"/>\n");
 		}
 		xml_writer_took(w, p);
 	}
@@ -195,7 +194,7 @@ int pd_era_restore(const struct pd_source *xml, struct pd_io *out, const struct 
 {
 	struct restore s = { .log = run->log };
 	struct pd_log where = { .msg = say_where, .ctx = &s, .level = PD_LOG_WARN };
-	int r = era_build_create(&s.e, out, &where);
+	int r = era_build_create(&s.e, out, false, &where);
 
 	if (r)
 		return r;

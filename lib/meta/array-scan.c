@@ -94,8 +94,7 @@ void array_scan_exit(struct array_scan *a)
 {
 	free(a->block);
 	a->block = NULL;
-	free(a->ahead);
-	a->ahead = NULL;
+	array_scan_forget(a);
 }
 
 struct reading {
@@ -224,6 +223,13 @@ const void *array_scan_piece(struct scan *s, struct array_scan *a, uint64_t j, v
 	lost(s, a, p, j, j + 1, b);
 	a->block[j] = 0;
 	return NULL;
+}
+
+void array_scan_forget(struct array_scan *a)
+{
+	free(a->ahead);
+	a->ahead = NULL;
+	a->nr_ahead = 0;
 }
 
 void array_scan_lose(struct scan *s, struct array_scan *a, enum pd_problem p, uint64_t j)

@@ -63,6 +63,9 @@ typedef int (*array_piece_fn)(void *ctx, unsigned worker, struct array_scan *a, 
 int array_scan_read(struct scan *s, struct array_scan *arrays, unsigned nr, const char *what,
 		    array_piece_fn fn, void *ctx);
 
+/* Gives back the memory for reading ahead; more can be read all the same. */
+void array_scan_forget(struct array_scan *a);
+
 /* Piece @piece cannot be used, for a reason of the caller's. */
 void array_scan_lose(struct scan *s, struct array_scan *a, enum pd_problem p, uint64_t piece);
 

@@ -57,5 +57,7 @@ int xml_writer_flush(struct xml_writer *w);
 
 /* Decimal digits of @v at @p (20 at most); returns the byte behind them. */
 char *xml_put_u64(char *p, uint64_t v);
+/* The same for text in quotes: puts it at @p, and is what comes behind. */
+#define XML_PUT(p, text) (memcpy(p, text, sizeof(text) - 1), (p) + sizeof(text) - 1)
 
 #endif
