@@ -178,7 +178,7 @@ static int find_superblock(struct pd_io *in, const struct pd_clone_repair_opts *
 			   struct clone_superblock *sb, const char **source)
 {
 	uint64_t nr_regions;
-	struct array_find find = { .io = in, .run = run, .what = "bitset", .value = bitset_word,
+	struct array_find find = { .io = in, .run = run, .what = "bitset", .grows = true, .value = bitset_word,
 				   .ctx = &nr_regions };
 	enum pd_problem why;
 	int r = clone_sb_read(in, o->region_size ? NULL : run->log, sb);

@@ -5,6 +5,7 @@
 #include "meta/array-find.h"
 
 #define READ_BLOCKS 64u
+#define MAX_COMPARED (1u << 20)		/* pieces: beyond, there is no telling */
 #define MAX_PIECE (PD_BLOCK_SIZE / sizeof(uint64_t))
 
 /* An array that may be the one, opened. */
@@ -127,6 +128,7 @@ static int try_root(struct array_find *f, struct class classes[2], uint64_t root
 		       whole ? "an intact" : "a damaged", f->what, root);
 		add(f, &classes[!whole], c);
 	} else {
+		f->nr_broken++;
 		candidate_close(c);
 	}
 	return r;
@@ -168,6 +170,62 @@ static int look_everywhere(struct array_find *f, struct class classes[2])
 	return r;
 }
 
+/* Does the array have a piece that holds all bits of this block, which is none of its own? @*nr: comparisons so far. */
+static bool has_bits_of(struct array_find *f, struct candidate *c, const void *block, uint64_t *nr)
+{
+	uint32_t nr_values = le32_get(((const struct array_header *)block)->nr_entries);
+	uint64_t values[MAX_PIECE];
+
+	for (uint64_t j = 0; j < c->a.nr_pieces && *nr < MAX_COMPARED; j++) {
+		bool within = piece_nr(&c->a, j) == nr_values;
+
+		if (!within)
+			continue;
+		++*nr;
+		within = piece_values(f, c, j, values) == 1;
+		for (uint32_t i = 0; within && i < nr_values; i++) {
+			uint64_t v;
+			le64 w;
+
+			memcpy(&w, array_value_ptr(block, i), sizeof(w));
+			v = le64_get(w);
+			within = f->value(f->ctx, j * piece_max(&c->a) + i, &v) && !(v & ~values[i]);
+		}
+		if (within)
+			return true;
+	}
+	return false;
+}
+
+/* Blocks of arrays that are no part of this one: -EUCLEAN after a message if one could be part of a later one. */
+static int look_at_pieces(struct array_find *f, struct candidate *c)
+{
+	uint64_t nr = min_t(uint64_t, pd_io_nr_blocks(f->io), MAX_METADATA_BLOCKS), compared = 0;
+	void *block = pd_io_buffer(1);
+	struct bits own;
+	int r = block ? bits_init(&own, nr) : -ENOMEM;
+
+	if (r) {
+		free(block);
+		return r;
+	}
+	for (uint64_t j = 0; j < c->a.nr_pieces; j++)
+		bits_set(&own, c->a.block[j]);
+	for (uint64_t b = 1; !r && b < nr; b++) {
+		if (bits_test(&own, b) || pd_io_read(f->io, b, 1, block) || block_kind(block) != KIND_ARRAY ||
+		    block_nr(block, KIND_ARRAY) != b || !array_block_check(block, f->like.value_size))
+			continue;
+		if (has_bits_of(f, c, block, &compared))
+			continue;
+		pd_log(f->run->log, PD_LOG_ERR, "the superblock is lost, and metadata block %" PRIu64 " may be part of a "
+		       "later %s than the one at metadata block %" PRIu64, b, f->what, c->a.root);
+		r = -EUCLEAN;
+	}
+	bits_exit(&own);
+	free(block);
+	return r;
+}
+
 int array_find(struct array_find *f)
 {
 	struct class classes[2] = { { .first = NULL } }, *of = &classes[0];
@@ -175,6 +233,13 @@ int array_find(struct array_find *f)
 
 	if (!of->nr && f->partial)
 		of = &classes[1];
+	if (!r && f->grows && of->nr && !of->differ && (classes[1].nr || f->nr_broken)) {
+		pd_log(f->run->log, PD_LOG_ERR, "the superblock is lost, and beside an intact %s there is a damaged one, "
+		       "which may be later", f->what);
+		r = -EUCLEAN;
+	} else if (!r && f->grows && of->nr && !of->differ) {
+		r = look_at_pieces(f, of->first);
+	}
 	if (!r && of->nr && !of->differ) {
 		f->root = of->first->a.root;
 		f->whole = of == &classes[0];

@@ -119,6 +119,25 @@ is 1 "sizes against the superblock" "$tools/clone_repair" -i g.img -o o.img --re
 spoil d.img 2
 is 1 "nor a bitset" "$tools/clone_repair" -i d.img -o o.img --region-size 8 --target-size 800000 --unreadable hydrated
 
+# bits are only ever set: what has none that the bitset lacks is older; what has others may be part of a later one
+root=$("$tools/pdata_poke" g.img 0 show bitset_root | sed 's/.*=//')
+lost_superblock() { spoil d.img 0; fresh o.img; "$tools/clone_repair" -i d.img -o o.img --region-size 8 --target-size 800000 >out 2>err; }
+cp g.img d.img
+is 0 "copy" "$tools/pdata_poke" d.img "$root/values[0]" copy 900
+is 0 "older" "$tools/pdata_poke" d.img 900 set blocknr=900 "values[0]=0" "values[7]=0"
+if lost_superblock; then ok; else no "an older block stands in the way: $(cat err)"; fi
+is 0 "dump" "$tools/clone_dump" o.img; same out g.xml "beside an older block"
+cp g.img d.img
+is 0 "copy" "$tools/pdata_poke" d.img "$root/values[0]" copy 900
+is 0 "later" "$tools/pdata_poke" d.img 900 set blocknr=900 "values[3]=18446744073709551615" "values[4]=18446744073709551615" "values[5]=18446744073709551615"
+if lost_superblock; then no "a bitset that may be an older one is taken"; else ok; fi
+says err "block 900 may be part of a later bitset" "a later block"; cmp -s o.img zero.img || no "something was written"
+cp g.img d.img
+is 0 "copy" "$tools/pdata_poke" d.img "$root" copy 901
+is 0 "damaged" "$tools/pdata_poke" d.img 901 set blocknr=901 "values[1]=902"
+if lost_superblock; then no "a bitset beside a damaged one is taken"; else ok; fi
+says err "a damaged one, which may be later" "a damaged bitset"
+
 # a leak is mended, in place, only if asked
 cp k.img l.img
 is 0 "look" "$tools/pdata_tools_dev" thin_generate_damage -o l.img --create-metadata-leaks --expected 0 --actual 1 --nr-blocks 3
