@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <pdata/err.h>
 #include "era/metadata.h"
 #include "persistent-data/metadata.h"
 
@@ -43,9 +44,13 @@ int era_sb_read(struct pd_io *io, uint64_t block, struct pd_log *log, struct era
 
 	if (r || !p)
 		return r;
+	if (p == PD_PR_BLOCK_IO) {
+		pd_log(log, PD_LOG_ERR, "%s: reading block %" PRIu64 ": %s", pd_io_name(io), block, pd_strerror(-EIO));
+		return -EIO;
+	}
 	pd_log(log, PD_LOG_ERR, "%s%s%s [%s]", block ? "metadata snapshot: " : "", pd_problem_row(p)->text,
 	       p == PD_PR_SB_CSUM ? superblock_hint(io, block) : "", pd_problem_row(p)->name);
-	return p == PD_PR_BLOCK_IO ? -EIO : -EUCLEAN;
+	return -EUCLEAN;
 }
 
 struct array_scan era_bitset(uint64_t era, uint32_t nr_bits, uint64_t root)
