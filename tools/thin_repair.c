@@ -70,8 +70,10 @@ static int in_place(struct frame *f, const struct args *a)
 static void print_result(const struct pd_thin_repair_result *res)
 {
 	printf("devices: %" PRIu64 "\nmappings kept: %" PRIu64 "\nmappings lost: %" PRIu64
-	       "\nmetadata blocks needed: %" PRIu64 "\n",
-	       res->nr_devices, res->nr_kept, res->nr_lost, res->nr_needed);
+	       "\ngenerations: %" PRIu64 "\nmetadata blocks needed: %" PRIu64 "\n",
+	       res->nr_devices, res->nr_kept, res->nr_lost, res->nr_generations, res->nr_needed);
+	if (res->snapshot_dropped)
+		printf("metadata snapshot: not carried over\n");
 }
 
 static int run(struct frame *f, void *v)

@@ -126,6 +126,7 @@ int thin_find_superblock(struct pd_io *in, const struct pd_thin_repair_opts *o,
 		}
 	}
 	free(buf);
+	found->by_superblock = good;
 	if (good)
 		return 0;
 	memset(sb, 0, sizeof(*sb));

@@ -14,6 +14,7 @@ struct survey {
 	struct damage damage;
 	const struct pd_thin_repair_opts *o;
 	struct bits index_blocks, details;	/* blocks: index; nodes of details trees */
+	struct bits explained;			/* belong to some state that is known */
 	uint32_t block_size;			/* of an intact copy of a superblock, or 0 */
 	pthread_mutex_t lock;
 };
@@ -96,6 +97,8 @@ static int survey_init(struct survey *v, struct pd_io *in, const struct pd_run *
 	if (!r)
 		r = bits_init(&v->details, v->s.slots.nr_blocks);
 	if (!r)
+		r = bits_init(&v->explained, v->s.slots.nr_blocks);
+	if (!r)
 		r = bits_init(&all, v->s.slots.nr_blocks);
 	for (uint64_t b = 1; !r && b < all.nr; b++)
 		bits_set(&all, b);
@@ -112,6 +115,7 @@ static void survey_exit(struct survey *v)
 	damage_exit(&v->damage);
 	bits_exit(&v->index_blocks);
 	bits_exit(&v->details);
+	bits_exit(&v->explained);
 	pthread_mutex_destroy(&v->lock);
 }
 
@@ -207,6 +211,31 @@ static int agree(struct survey *v, const struct tree_walk *details, uint64_t upp
 			look_below(v, le64_get(root), 0, c);
 	}
 	c->nr_devices = upper.nr;
+	tree_walk_exit(&upper);
+	return r;
+}
+
+static void explain_below(struct survey *v, uint64_t b, unsigned depth)
+{
+	struct child buf[INTERNAL_MAX_ENTRIES];
+	const struct child *child;
+
+	if (!is_node(v, b) || depth >= MAX_TREE_DEPTH || bits_test_and_set(&v->explained, b) ||
+	    v->s.slots.slot[b].flags & SLOT_LEAF)
+		return;
+	child = slots_children(&v->s.slots, b, buf);
+	for (unsigned i = 0; child && i < v->s.slots.slot[b].nr; i++)
+		explain_below(v, child[i].block, depth + 1);
+}
+
+/* The blocks of the devices below this upper tree belong to a state that is known. */
+static int explain(struct survey *v, uint64_t root)
+{
+	struct tree_walk upper;
+	int r = load_tree(v, &upper, root, sizeof(le64));
+
+	for (uint64_t i = 0; !r && i < upper.nr; i++)
+		explain_below(v, upper_root(&upper, i), 0);
 	tree_walk_exit(&upper);
 	return r;
 }
@@ -442,6 +471,9 @@ static int try_index(struct survey *v, uint64_t index_block, struct candidates *
 		r = take_incomplete(v, &sm, &tops, &found);
 		any = found.nr_mappings;
 	}
+	for (uint64_t b = 1; !r && any && b < sm.nr_blocks; b++)
+		if (metadata_sm_get(&sm, b))
+			bits_set(&v->explained, b);
 	if (!r && any) {
 		put_space_maps(v, &found, &sm, &tops);
 		add_candidate(all, &found);
@@ -488,6 +520,7 @@ static int try_pairs(struct survey *v, struct candidates *all)
 				continue;
 			put_roots(&c, u, d);
 			add_candidate(all, &c);
+			r = explain(v, u);
 		}
 		tree_walk_exit(&details);
 	}
@@ -549,6 +582,8 @@ static int try_uppers(struct survey *v, struct candidates *all)
 		put_roots(&c, u, 0);
 		if (!r)
 			add_candidate(all, &c);
+		if (!r)
+			r = explain(v, u);
 	}
 	return r;
 }
@@ -678,6 +713,18 @@ static int find_trees(struct survey *v, uint32_t mapping_time, struct thin_found
 	return r;
 }
 
+/* Leaves of no state that is known, with mappings as new as there are. */
+static void find_leaves(struct survey *v, uint32_t mapping_time, struct thin_found *found)
+{
+	for (uint64_t b = 1; b < v->s.slots.nr_blocks && found->nr_leaves < MAX_LOOSE_LEAVES; b++) {
+		const struct slot *slot = &v->s.slots.slot[b];
+
+		if (is_node(v, b) && slot->flags & SLOT_LEAF && slot->nr && slot->value_size == sizeof(le64) &&
+		    !bits_test(&v->explained, b) && slot->refs == mapping_time && !is_upper(v, b))
+			found->leaves[found->nr_leaves++] = b;
+	}
+}
+
 /* To begin with: complete ones, those with counts, those with more. */
 static bool is_better(const struct candidate *a, const struct candidate *b)
 {
@@ -742,13 +789,17 @@ static int choose(struct survey *v, struct candidates *all, const struct pd_run 
 			.nr_devices = c->nr_devices, .nr_mappings = c->nr_mappings,
 			.mapping_root = le64_get(c->sb.data_mapping_root),
 			.details_root = le64_get(c->sb.device_details_root), .chosen = i == best,
+			.complete = c->index_block && !c->incomplete && !c->holes,
 		};
 	}
 	if (!v->o->has_generation || all->not_named)
 		r = find_trees(v, all->c[best].mapping_time, found);
 	if (r)
 		return r;
-	found->intersect = (!v->o->has_generation || all->not_named) && (all->nr > 1 || found->nr_trees);
+	if (!v->o->has_generation || all->not_named)
+		find_leaves(v, all->c[best].mapping_time, found);
+	found->intersect = (!v->o->has_generation || all->not_named) &&
+			   (all->nr > 1 || found->nr_trees || found->nr_leaves);
 	return all->too_many ? -EUCLEAN : 0;
 }
 
@@ -764,6 +815,83 @@ static int try_all(struct survey *v, struct candidates *all)
 	if (!r)
 		r = try_details(v, all);
 	return r ? r : try_uppers(v, all);
+}
+
+static int count_misfit(void *ctx, enum pd_problem p, uint64_t begin, uint64_t end, uint64_t block, int height)
+{
+	(void)begin;
+	(void)end;
+	(void)block;
+	(void)height;
+	*(uint64_t *)ctx += salvage_is_misfit(p);
+	return 0;
+}
+
+/* Places in the trees of @c where a sound block stands that does not belong there. */
+static int count_misfits(struct survey *v, const struct candidate *c, uint64_t *nr)
+{
+	struct tree_walk upper;
+	int r = load_tree(v, &upper, le64_get(c->sb.data_mapping_root), sizeof(le64));
+
+	*nr = 0;
+	for (uint64_t i = 0; !r && i < upper.nr; i++) {
+		struct mappings_sum sum;
+
+		r = mappings_peek(&v->m, upper_root(&upper, i), &sum);
+		if (!r && sum.damaged)
+			r = mappings_each_lost(&v->m, upper_root(&upper, i), count_misfit, nr);
+	}
+	tree_walk_exit(&upper);
+	return r;
+}
+
+/*
+ * Is the superblock an older one? Then much of what it leads to has been written over by a later state. That one is as new
+ * by its times, and little of it has been written over.
+ */
+static int look_for_newer(struct survey *v, const struct candidates *all, const struct salvage *old, bool *found)
+{
+	int r = 0;
+
+	*found = false;
+	for (unsigned i = 0; !r && !*found && i < all->nr; i++) {
+		const struct candidate *c = &all->c[i];
+		uint64_t nr;
+
+		if (c->incomplete || max_t(uint32_t, c->time, c->mapping_time) < le32_get(old->sb.time) ||
+		    le64_get(c->sb.data_mapping_root) == le64_get(old->sb.data_mapping_root))
+			continue;
+		r = count_misfits(v, c, &nr);
+		*found = !r && 4 * nr <= old->nr_misfits;
+	}
+	return r;
+}
+
+int thin_find_newer(struct pd_io *in, const struct pd_thin_repair_opts *o, const struct pd_run *run,
+		    const struct salvage *old, struct thin_found *found, bool *newer)
+{
+	struct candidates *all = calloc(1, sizeof(*all));
+	struct survey v = { .o = o };
+	int r = survey_init(&v, in, run);
+
+	*newer = false;
+	v.block_size = le32_get(old->sb.data_block_size);
+	if (!all)
+		r = -ENOMEM;
+	if (!r)
+		r = try_all(&v, all);
+	if (!r)
+		r = look_for_newer(&v, all, old, newer);
+	if (!r && *newer) {
+		memset(found, 0, sizeof(*found));
+		pd_log(run->log, PD_LOG_WARN, "the superblock is an older one: %" PRIu64 " blocks that it leads to have been "
+		       "written over", old->nr_misfits);
+		r = choose(&v, all, run, found);
+		found->source = "generation, the superblock being an older one";
+	}
+	survey_exit(&v);
+	free(all);
+	return r;
 }
 
 int thin_find_generation(struct pd_io *in, const struct pd_thin_repair_opts *o, const struct pd_run *run,

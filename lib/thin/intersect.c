@@ -19,6 +19,7 @@ struct other {
 	uint64_t leaf;			/* the one in @buf */
 	void *buf, *mine;
 	unsigned *nr_cut;
+	bool one_leaf;			/* @root is a leaf that says nothing of keys beyond its own */
 };
 
 static const struct slot *node_at(struct salvage *sv, uint64_t b)
@@ -93,6 +94,13 @@ static bool maps_alike(struct other *o, uint64_t key, uint64_t value)
 	       mapping_block(node_value64(n, lo)) == mapping_block(value);
 }
 
+static bool is_beyond(const struct other *o, uint64_t key)
+{
+	const struct slot *slot = &o->sv->s.slots.slot[o->root];
+
+	return key < slot->first || key > slot->last;
+}
+
 /* Leaves of leaf @b only what both map alike. */
 static int cut_leaf(struct other *o, uint64_t b, bool *left)
 {
@@ -109,7 +117,7 @@ static int cut_leaf(struct other *o, uint64_t b, bool *left)
 		uint64_t key = node_key(n, i), v = node_value64(n, i);
 		le64 raw = le64_put(v);
 
-		if (!maps_alike(o, key, v))
+		if (!(o->one_leaf && is_beyond(o, key)) && !maps_alike(o, key, v))
 			continue;
 		node_keys(n)[kept] = le64_put(key);
 		memcpy(node_value_ptr(n, kept), &raw, sizeof(raw));
@@ -129,6 +137,13 @@ static int cut_leaf(struct other *o, uint64_t b, bool *left)
 	return pd_overlay_put(o->sv->io, b, n);
 }
 
+static bool is_apart(const struct other *o, const struct slot *leaf)
+{
+	const struct slot *slot = &o->sv->s.slots.slot[o->root];
+
+	return leaf->last < slot->first || leaf->first > slot->last;
+}
+
 /* Leaves only marked leaves below @b, and of others what is alike. *@left: is there any? */
 static int prune(struct other *o, uint64_t b, unsigned depth, bool *left)
 {
@@ -143,7 +158,7 @@ static int prune(struct other *o, uint64_t b, unsigned depth, bool *left)
 	if (!slot || depth >= MAX_TREE_DEPTH)
 		return 0;
 	if (slot->flags & SLOT_LEAF) {
-		*left = bits_test(&o->leaves, b);
+		*left = bits_test(&o->leaves, b) || (o->one_leaf && is_apart(o, slot));
 		return *left ? 0 : cut_leaf(o, b, left);
 	}
 	c = slots_children(&sv->s.slots, b, buf);
@@ -327,6 +342,44 @@ static bool share_a_leaf(struct salvage *sv, uint64_t a, uint64_t b)
 	return share || r;		/* without memory: rather less than wrong */
 }
 
+/* A leaf that nothing names and that maps something as the device does is a version of a part of it, older or newer: what
+ * the two do not map alike is in doubt. */
+static int cut_by_leaf(struct salvage *sv, struct salvage_device *d, uint64_t leaf, unsigned *nr_cut)
+{
+	struct other mine = { .sv = sv, .root = d->root }, o = {
+		.sv = sv, .root = leaf, .nr_cut = nr_cut, .one_leaf = true,
+	};
+	struct node_header *n = pd_io_buffer(1);
+	bool related = false, left;
+	int r = -ENOMEM;
+
+	mine.buf = pd_io_buffer(1);
+	o.buf = pd_io_buffer(1);
+	o.mine = pd_io_buffer(1);
+	if (n && mine.buf && o.buf && o.mine)
+		r = bits_init(&o.leaves, sv->s.slots.nr_blocks);
+	if (r)
+		goto out;
+	if (!pd_io_read(sv->io, leaf, 1, n) && block_kind(n) == KIND_NODE && !node_check(n, sizeof(le64)))
+		for (uint32_t i = 0; !related && i < le32_get(n->nr_entries); i++)
+			related = maps_alike(&mine, node_key(n, i), node_value64(n, i));
+	if (related) {
+		bits_set(&o.leaves, leaf);
+		r = prune(&o, d->root, 0, &left);
+		if (!r && !left) {
+			d->has_root = false;
+			d->root = 0;
+		}
+	}
+out:
+	bits_exit(&o.leaves);
+	free(n);
+	free(mine.buf);
+	free(o.buf);
+	free(o.mine);
+	return r;
+}
+
 static int read_all(struct salvage *sv)
 {
 	struct bits all;
@@ -379,6 +432,10 @@ int salvage_intersect(struct salvage *sv, const struct thin_found *found)
 		for (unsigned i = 0; !r && i < sv->nr_devices; i++)
 			if (sv->devices[i].has_root && share_a_leaf(sv, sv->devices[i].root, found->trees[t]))
 				r = cut_device(sv, &sv->devices[i], found->trees[t], NULL, &nr_cut);
+	for (unsigned l = 0; !r && l < found->nr_leaves; l++)
+		for (unsigned i = 0; !r && i < sv->nr_devices; i++)
+			if (sv->devices[i].has_root)
+				r = cut_by_leaf(sv, &sv->devices[i], found->leaves[l], &nr_cut);
 	sv->sound = false;
 	mappings_unfold(&sv->m);	/* what was summed on the way was not cut yet */
 	for (unsigned i = 0; !r && i < sv->nr_devices; i++) {

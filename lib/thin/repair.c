@@ -78,7 +78,7 @@ static int report(struct repair *rp)
 		r = report_say(s, "%s\n  {\"index_block\": %" PRIu64 ", \"complete\": %s, \"time\": %" PRIu32
 			", \"transaction\": %" PRIu64 ", \"devices\": %" PRIu64 ", \"mappings\": %" PRIu64
 			", \"evidence\": \"%s\"}", i ? "," : "", g->index_block,
-			g->index_block ? "true" : "false", g->time, g->transaction, g->nr_devices,
+			g->complete ? "true" : "false", g->time, g->transaction, g->nr_devices,
 			g->nr_mappings, g->chosen ? "taken as the base" : "shares the newest times");
 	}
 	return r ? r : report_say(s, "]}\n");
@@ -113,8 +113,10 @@ static int make_view(struct repair *rp)
 	for (size_t i = 0; i < sv->nr_orphans; i++)
 		rp->res->nr_ambiguous += !sv->orphans[i].placed;
 	rp->res->nr_devices = n;
+	rp->res->nr_generations = rp->found.nr_generations;
+	rp->res->snapshot_dropped = le64_get(sv->sb.held_root);
 	rp->res->lossy = damage_any(&sv->loss, PD_SEV_ERROR) || rp->res->nr_lost ||
-			 rp->res->nr_suspect || rp->res->nr_ambiguous;
+			 rp->res->nr_suspect || rp->res->nr_ambiguous || rp->found.intersect;
 	rp->v = (struct thin_view){
 		.slots = &sv->s.slots, .run = rp->run, .devices = v, .nr_devices = n,
 		.step_over = !sv->sound,
@@ -161,18 +163,34 @@ static void tell_losses(struct repair *rp)
 		       le64_get(rp->sv.sb.held_root) ? "; the metadata snapshot is not carried over" : "");
 }
 
+static int salvage(struct repair *rp, struct pd_io *in)
+{
+	int r = pd_io_overlay(&rp->overlay, in);
+
+	if (!r)
+		r = salvage_init(&rp->sv, rp->overlay, rp->run, &rp->found.sb);
+	return r ? r : salvage_run(&rp->sv);
+}
+
+#define MANY_MISFITS 3u		/* a few are writes that were lost */
+
 /* Up to the point where it is known what there is. */
 static int prepare(struct repair *rp, struct pd_io *in)
 {
+	bool newer = false;
 	int r = thin_find_superblock(in, rp->o, rp->run, &rp->found);
 
 	if (r)
 		return r;
-	r = pd_io_overlay(&rp->overlay, in);
-	if (!r)
-		r = salvage_init(&rp->sv, rp->overlay, rp->run, &rp->found.sb);
-	if (!r)
-		r = salvage_run(&rp->sv);
+	r = salvage(rp, in);
+	if (!r && rp->found.by_superblock && rp->sv.nr_misfits >= MANY_MISFITS)
+		r = thin_find_newer(in, rp->o, rp->run, &rp->sv, &rp->found, &newer);
+	if (!r && newer) {
+		salvage_exit(&rp->sv);
+		pd_io_close(rp->overlay);
+		rp->overlay = NULL;
+		r = salvage(rp, in);
+	}
 	if (!r && rp->found.intersect)
 		r = salvage_intersect(&rp->sv, &rp->found);
 	if (!r)
@@ -182,7 +200,8 @@ static int prepare(struct repair *rp, struct pd_io *in)
 	fill_record(rp);
 	tell_losses(rp);
 	r = report(rp);
-	if (!r && !rp->res->nr_devices && rp->res->lossy) {
+	/* Devices without any of what they had are no result. */
+	if (!r && !rp->res->nr_kept && (!rp->res->nr_devices || rp->res->nr_lost) && rp->res->lossy) {
 		pd_log(rp->run->log, PD_LOG_ERR, "nothing can be saved");
 		r = -EUCLEAN;
 	}

@@ -189,8 +189,8 @@ static int collect(void *ctx, enum pd_problem p, uint64_t begin, uint64_t end, u
 				    .dev = c->dev };
 
 	/* Another sound node where this one should be: nothing may be put in its place. */
-	place.barred = p == PD_PR_NODE_KEY_RANGE || p == PD_PR_BLOCK_CYCLE || p == PD_PR_TREE_UNBALANCED ||
-		       p == PD_PR_NODE_VALUE_SIZE || p == PD_PR_BLOCK_BEYOND || p == PD_PR_BLOCK_KIND ||
+	c->sv->nr_misfits += salvage_is_misfit(p);
+	place.barred = salvage_is_misfit(p) || p == PD_PR_BLOCK_BEYOND ||
 		       (block < c->sv->barred.nr && bits_test(&c->sv->barred, block));
 	return add_lost(c->sv, &place);
 }

@@ -65,6 +65,7 @@ struct salvage {
 	struct bits barred;		/* nodes that were dropped and must not be filled again */
 	struct orphan *orphans;
 	size_t nr_orphans, max_orphans;
+	uint64_t nr_misfits;		/* places where a sound block stands that does not belong there */
 	bool sound;			/* nothing is lost: trees agree and hold what they say */
 	bool doubt;			/* places for orphans may exist that nobody can see */
 	uint32_t newest_time;		/* of all mappings, once looked for */
@@ -77,25 +78,41 @@ struct thin_generation {
 	uint64_t transaction;
 	uint64_t nr_devices, nr_mappings;
 	uint64_t mapping_root, details_root;	/* 0: lost */
+	bool complete;			/* nothing of it is lost */
 	bool chosen;
 };
 
 #define MAX_GENERATIONS 1024u
+#define MAX_LOOSE_LEAVES 4096u
 
 struct thin_found {
 	struct thin_superblock sb;
 	const char *source;		/* static text for the report */
+	bool by_superblock;		/* its own, not a generation's */
 	bool intersect;			/* only what all generations map alike may be kept */
 	struct thin_generation generations[MAX_GENERATIONS];
 	unsigned nr_generations;
 	/* Devices' trees with the newest mappings, of no known upper tree: as much as is left of a state */
 	uint64_t trees[MAX_GENERATIONS];
 	unsigned nr_trees;
+	/* Leaves likewise, that no tree leads to */
+	uint64_t leaves[MAX_LOOSE_LEAVES];
+	unsigned nr_leaves;
 };
 
 /* generations.c: the state that is named, or those that could be the last one. 0, -EUCLEAN, -EINVAL after a message. */
 int thin_find_generation(struct pd_io *in, const struct pd_thin_repair_opts *o, const struct pd_run *run,
 			 struct thin_found *found);
+
+/* Was the superblock of @old, whose trees lead to what was written over, followed by a later state? Then @found is it. */
+int thin_find_newer(struct pd_io *in, const struct pd_thin_repair_opts *o, const struct pd_run *run,
+		    const struct salvage *old, struct thin_found *found, bool *newer);
+
+static inline bool salvage_is_misfit(enum pd_problem p)
+{
+	return p == PD_PR_NODE_KEY_RANGE || p == PD_PR_BLOCK_CYCLE || p == PD_PR_TREE_UNBALANCED ||
+	       p == PD_PR_NODE_VALUE_SIZE || p == PD_PR_BLOCK_KIND || p == PD_PR_NODE_EMPTY;
+}
 
 static inline bool thin_block_size_ok(uint32_t size)
 {

@@ -32,7 +32,7 @@ is 0 "check of what was saved" "$tools/thin_check" -q o.img
 says r.json '"format": 1' report; says r.json '"kept": 183' report; says r.json '"block": 46' report
 fresh o.img 8M
 is 1 strict "$tools/thin_repair" --strict -i bad.img -o o.img
-is 0 "dry run" "$tools/thin_repair" --dry-run -i bad.img; says out "mappings kept: " "dry run"; says out "metadata blocks needed: " "dry run"
+is 0 "dry run" "$tools/thin_repair" --dry-run -i bad.img; says out "mappings kept: " "dry run"; says out "metadata blocks needed: " "dry run"; says out "generations: 0" "dry run"
 is 0 "quiet" "$tools/thin_repair" -q -i bad.img -o o.img; silent err quiet
 
 # what is refused, and that nothing is touched then
@@ -64,6 +64,11 @@ cp good.img d.img && spoil d.img "$(le64 good.img 328)"
 is 0 "details lost" "$tools/thin_dump" --repair d.img; grep -c mapping out >a; grep -c mapping good.xml | cmp -s - a && ok || no "details lost: mappings differ"
 cp good.img u.img && spoil u.img "$(le64 good.img 320)"
 is 0 "upper tree lost" "$tools/thin_dump" --repair u.img; same out good.xml "upper tree lost"
+
+# upper tree and count map lost: whose trees are left nothing tells, and devices without any mapping are no result
+cp good.img n.img && spoil n.img "$(le64 good.img 320)" && spoil n.img "$(le64 good.img 208)"
+fresh o.img && cp o.img o0.img
+is 1 "nothing to be placed" "$tools/thin_repair" -i n.img -o o.img; says err "nothing can be saved" "nothing to be placed"; same o.img o0.img "nothing to be placed"
 
 # in place: any damage of space maps, none of trees
 for at in 80 88 208 216; do

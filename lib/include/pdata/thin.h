@@ -151,6 +151,8 @@ struct pd_thin_repair_opts {
  * @nr_suspect:    devices that may hold stale mappings
  * @nr_ambiguous:  nodes that are live and could not be placed
  * @nr_needed:     metadata blocks an output must have (dry runs; else 0 if it was not asked)
+ * @nr_generations: states that the result was made from or checked against; 0: the superblock's own
+ * @snapshot_dropped: there was a metadata snapshot, which is not carried over
  * @lossy:         anything was lost, suspect or ambiguous
  */
 struct pd_thin_repair_result {
@@ -158,6 +160,8 @@ struct pd_thin_repair_result {
 	uint64_t nr_kept, nr_lost;
 	uint64_t nr_suspect, nr_ambiguous;
 	uint64_t nr_needed;
+	uint64_t nr_generations;
+	bool snapshot_dropped;
 	bool lossy;
 };
 
