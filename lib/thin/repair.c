@@ -177,7 +177,7 @@ static int salvage(struct repair *rp, struct pd_io *in)
 /* Up to the point where it is known what there is. */
 static int prepare(struct repair *rp, struct pd_io *in)
 {
-	bool newer = false;
+	bool newer = false, had;
 	int r = thin_find_superblock(in, rp->o, rp->run, &rp->found);
 
 	if (r)
@@ -200,8 +200,11 @@ static int prepare(struct repair *rp, struct pd_io *in)
 	fill_record(rp);
 	tell_losses(rp);
 	r = report(rp);
-	/* Devices without any of what they had are no result. */
-	if (!r && !rp->res->nr_kept && (!rp->res->nr_devices || rp->res->nr_lost) && rp->res->lossy) {
+	had = rp->found.by_superblock;
+	for (unsigned i = 0; i < rp->found.nr_generations; i++)
+		had |= rp->found.generations[i].nr_devices || rp->found.generations[i].nr_mappings;
+	/* Devices without any of what they had are no result; that all states are empty is one. */
+	if (!r && !rp->res->nr_kept && (rp->res->nr_lost || (!rp->res->nr_devices && had)) && rp->res->lossy) {
 		pd_log(rp->run->log, PD_LOG_ERR, "nothing can be saved");
 		r = -EUCLEAN;
 	}

@@ -270,7 +270,8 @@ static int load_held(struct salvage *sv, struct tree_walk *upper)
 	sv->s.slots.slot[block].kind = KIND_THIN_SB;
 	scan_ref(&sv->s, block);
 	r = walk_small_trees(sv, upper, &details, &sb);
-	if (upper->damaged)
+	/* An upper tree that both share is one parent, and what it named is known by the counts. */
+	if (upper->damaged && le64_get(sb.data_mapping_root) != le64_get(sv->sb.data_mapping_root))
 		sv->doubt = true;
 	tree_walk_exit(&details);
 	return r;

@@ -133,9 +133,11 @@ static int find_over(struct comparison *c)
 	};
 	int r;
 
-	c->any_over = c->any_nought = c->leaks = false;
-	for (uint64_t b = bits_next(&c->over, 0); b < c->over.nr; b = bits_next(&c->over, b + 1))
+	/* The superblock may claim 2^40 blocks: what holds nothing is not gone through. */
+	for (uint64_t b = c->any_over ? bits_next(&c->over, 0) : c->over.nr; b < c->over.nr;
+	     b = bits_next(&c->over, b + 1))
 		bits_clear(&c->over, b);
+	c->any_over = c->any_nought = c->leaks = false;
 	for (uint64_t i = 0; i < sm->index.nr; i++) {
 		struct index_entry ie;
 		void *buf = sv->s.slots.buf;

@@ -65,6 +65,17 @@ is 0 "details lost" "$tools/thin_dump" --repair d.img; grep -c mapping out >a; g
 cp good.img u.img && spoil u.img "$(le64 good.img 320)"
 is 0 "upper tree lost" "$tools/thin_dump" --repair u.img; same out good.xml "upper tree lost"
 
+# an upper tree that the metadata snapshot shares is one lost parent, not two
+xz -dc "$here/../images/pools/thin-metasnap-now.img.xz" >held.img && "$tools/thin_dump" held.img >held.xml
+spoil held.img "$(le64 held.img 320)"
+is 0 "shared upper tree lost" "$tools/thin_dump" --repair held.img; same out held.xml "shared upper tree lost"
+
+# a pool that was empty may be so again
+xz -dc "$here/../images/pools/thin-empty.img.xz" >empty.img && dd if=/dev/zero of=empty.img bs=4096 count=1 conv=notrunc status=none
+fresh o.img
+is 0 "empty pool" "$tools/thin_repair" --data-block-size 128 --nr-data-blocks 1024 -i empty.img -o o.img
+is 0 "check of an empty pool" "$tools/thin_check" -q o.img
+
 # upper tree and count map lost: whose trees are left nothing tells, and devices without any mapping are no result
 cp good.img n.img && spoil n.img "$(le64 good.img 320)" && spoil n.img "$(le64 good.img 208)"
 fresh o.img && cp o.img o0.img
