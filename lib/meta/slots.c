@@ -63,7 +63,8 @@ static void fill_node(struct slots *s, struct slot *slot, const struct node_head
 	uint32_t nr = le32_get(n->nr_entries);
 
 	slot->value_size = (uint16_t)min_t(uint32_t, le32_get(n->value_size), UINT16_MAX);
-	slot->flags = le32_get(n->flags) == NODE_LEAF ? SLOT_LEAF : 0;
+	if (le32_get(n->flags) == NODE_LEAF)
+		slot->flags |= SLOT_LEAF;
 	slot->children = NO_CHILDREN;
 	if (fault) {
 		slot->state = (uint8_t)(SLOT_FAULT + fault);

@@ -23,7 +23,7 @@ enum slot_flags {
 	SLOT_LEAF	= 1 << 0,	/* node: a leaf; else internal */
 	SLOT_FOLDED	= 1 << 1,	/* a fold has been here; height and memo are valid */
 	SLOT_ACTIVE	= 1 << 2,	/* the fold is below it now: meeting it again is a cycle */
-	SLOT_USER	= 1 << 3,	/* this bit and higher ones: the folder's own */
+	SLOT_USER	= 1 << 3,	/* this bit and higher ones: the folder's own; reading keeps them */
 };
 
 struct slot {

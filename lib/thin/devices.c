@@ -5,6 +5,7 @@
 #include <string.h>
 #include <pdata/err.h>
 #include "thin/devices.h"
+#include "thin/mappings.h"
 
 /*
  * A walk through one small tree in key order. Ranges of keys shrink from level to level, so a
@@ -15,6 +16,7 @@ struct walk {
 	struct pd_log *log;
 	const char *what;
 	uint32_t value_size;
+	struct slots *mark;		/* its nodes get SLOT_UPPER here; or NULL */
 	int (*entry)(void *ctx, uint64_t key, const void *value);
 	void *ctx;
 	uint8_t *bufs;			/* MAX_TREE_DEPTH blocks */
@@ -54,6 +56,8 @@ static int load(struct walk *w, uint64_t block, uint64_t first, uint64_t last, u
 		return damaged(w, block, "block says it belongs elsewhere");
 	if (node_check(buf, w->value_size))
 		return damaged(w, block, "bad btree node");
+	if (w->mark && block < w->mark->nr_blocks)
+		w->mark->slot[block].flags |= SLOT_UPPER;
 	*l = (struct level){ .n = buf, .last = last };
 	nr = le32_get(l->n->nr_entries);
 	if (nr && (node_key(l->n, 0) < first || node_key(l->n, nr - 1) > last))
@@ -160,9 +164,9 @@ static int take_root(void *ctx, uint64_t key, const void *value)
 	return 0;
 }
 
-int thin_devices_read(struct pd_io *io, const struct thin_superblock *sb, const uint32_t *only,
-		      unsigned nr_only, struct pd_log *log, struct thin_view_device **devices,
-		      unsigned *nr)
+int thin_devices_read(struct pd_io *io, struct slots *slots, const struct thin_superblock *sb,
+		      const uint32_t *only, unsigned nr_only, struct pd_log *log,
+		      struct thin_view_device **devices, unsigned *nr)
 {
 	struct gather g = { .log = log, .only = only, .nr_only = nr_only };
 	struct walk w = { .io = io, .log = log, .ctx = &g, .bufs = pd_io_buffer(MAX_TREE_DEPTH) };
@@ -179,6 +183,7 @@ int thin_devices_read(struct pd_io *io, const struct thin_superblock *sb, const 
 	if (!r) {
 		w.what = "mapping tree";
 		w.value_size = sizeof(le64);
+		w.mark = slots;
 		w.entry = take_root;
 		r = walk(&w, le64_get(sb->data_mapping_root));
 	}

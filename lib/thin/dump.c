@@ -33,7 +33,7 @@ static struct thin_sb_record sb_record(const struct dump *d)
 static int load(struct thin_view *v)
 {
 	struct dump *d = container_of(v, struct dump, v);
-	int r = thin_devices_read(d->io, &d->sb, d->o->dev_ids, d->o->nr_dev_ids, v->run->log,
+	int r = thin_devices_read(d->io, v->slots, &d->sb, d->o->dev_ids, d->o->nr_dev_ids, v->run->log,
 				  &v->devices, &v->nr_devices);
 
 	for (unsigned i = 0; i < v->nr_devices && !r; i++)

@@ -8,8 +8,8 @@
 #include "meta/scan.h"
 
 /*
- * Nodes of upper trees get this mark when they are read, before any fold. Their leaves look like
- * leaves of mappings, and a device's root that leads to one must not be believed.
+ * Nodes of upper trees get this mark when they are read, before any fold or dump. Their leaves look
+ * like leaves of mappings, and a device's root that leads to one must not be believed.
  */
 #define SLOT_UPPER	0x80
 

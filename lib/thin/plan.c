@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <pdata/err.h>
+#include "thin/mappings.h"
 #include "thin/plan.h"
 
 static int damaged(struct plan *p, uint64_t block, const char *why)
@@ -152,6 +153,8 @@ static const char *misfit(struct plan *p, const struct child *c, const uint64_t 
 	s = slot_of(p, c->block);
 	if (height ? !is_inner(s) : !may_be_leaf(s))
 		return why_not_node(s);
+	if (s->flags & SLOT_UPPER)
+		return "a node of the list of devices";
 	if (s->state != SLOT_UNREAD && s->nr && (s->first < c->key || (end && s->last >= *end)))
 		return "keys are outside of what its parent says";
 	for (unsigned h = 0; h <= p->max_height; h++)

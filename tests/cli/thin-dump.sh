@@ -103,6 +103,15 @@ is 0 "-m --dev-id" "$dump" -m --dev-id "$id" snap.img; lacks out "<def" "-m --de
 is 1 "damage" "$dump" bad.img; holds "damage: the first line" grep -q '^<superblock .*>$' out; lacks out "</superblock>" damage
 says err "thin_check" damage; says err "--repair" damage
 is 1 "damage, quiet" "$dump" -q bad.img; silent err "damage, quiet"
+# a device whose root is the list of devices: entries, but no mappings
+cp p.img u.img; at=$("$poke" u.img 0 show data_mapping_root | cut -d= -f2)
+"$poke" u.img data_mapping_root set "values[2]=$at"
+is 1 "the list of devices as mappings" "$dump" u.img; says err "block $at" "the list of devices as mappings"; lacks out "</superblock>" "the list of devices as mappings"
+is 1 "the list of devices as mappings, alone" "$dump" --dev-id 12 u.img
+is 0 "the others" "$dump" --dev-id 1 --dev-id 7 u.img
+is 0 "the list of devices as mappings, repair" "$dump" --repair u.img
+grep _mapping out | grep -vxFf want >invented; silent invented "mappings that are made up"
+says out 'dev_id="12"' "the list of devices as mappings, repair"
 is 0 "damage elsewhere" "$dump" --dev-id 1 bad.img; silent err "damage elsewhere"; says out "</superblock>" "damage elsewhere"
 is 0 "damage not looked at" "$dump" --skip-mappings bad.img
 is 0 "damage stepped over" "$dump" --repair bad.img; says err "thin device 2" "damage stepped over"; says out "</superblock>" "damage stepped over"
