@@ -75,13 +75,14 @@ static const struct pd_io_ops ram_ops = {
 
 static int ram_clone(struct pd_io *io, struct pd_io **clone)
 {
-	struct ram_io *c = malloc(sizeof(*c));
+	struct ram_io *c = calloc(1, sizeof(*c));
 
 	*clone = NULL;
 	if (!c)
 		return -ENOMEM;
-	*c = *container_of(io, struct ram_io, io);
-	c->done = (struct io_done){ NULL, NULL };
+	/* ->done is its own, and that of @io may be changing. */
+	c->io = *io;
+	c->mem = container_of(io, struct ram_io, io)->mem;
 	__atomic_add_fetch(&c->mem->users, 1, __ATOMIC_RELAXED);
 	*clone = &c->io;
 	return 0;

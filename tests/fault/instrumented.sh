@@ -5,7 +5,7 @@
 set -u
 tools=$(cd "${tools:-tools}" && pwd)
 here=$(cd "$(dirname -- "$0")" && pwd)
-unit=$PWD/tests/unit/unit
+unit=$PWD/tests/unit/unit mutate=$PWD/tests/fuzz/mutate
 w=$(mktemp -d)
 trap 'rm -rf "$w"' EXIT
 cd "$w" || exit 1
@@ -51,8 +51,9 @@ cp healthy.img a.img
 cp a.img b.img
 run 0 "$tools/thin_check" --threads 4 --auto-repair a.img
 run 0 "$tools/thin_repair" --threads 4 --in-place b.img
-"$dev" pdata_poke healthy.img 0 zero
-run 0 "$tools/thin_repair" --threads 4 --data-block-size 128 --nr-data-blocks 4096 -i healthy.img -o out.img
+cp healthy.img lost.img
+"$dev" pdata_poke lost.img 0 zero
+run 0 "$tools/thin_repair" --threads 4 --data-block-size 128 --nr-data-blocks 4096 -i lost.img -o out.img
 for t in cache-clean era clone; do
 	run 0 "$tools/${t%-*}_check" --threads 4 $t.img
 	run 0 "$tools/${t%-*}_dump" --threads 4 -o $t.xml $t.img
@@ -63,6 +64,7 @@ run 0 "$tools/era_invalidate" --written-since 1 era.img
 # a cancelled scan, a failing read, a failing write
 run 1 "$dev" thin_dump --io-engine bad-block-20:sync --threads 4 damaged.img
 run 1 "$dev" thin_restore --io-engine fault-write-2:sync -i thin.xml -o out.img
+[ $# -gt 0 ] || run 0 "$mutate" 1 60 healthy.img cache-clean.img thin:{shared,devices} cache:v1 era:small clone:small
 [ $# -gt 0 ] || for s in stream thin_check xml_reader build fault_power; do run 0 "$unit" $s; done
 echo "$passed passed, $failed failed, 0 skipped"
 [ $failed = 0 ]
