@@ -29,7 +29,9 @@ static int check_superblock(struct check *c)
 	uint8_t *buf = pd_io_buffer(1);
 	int r = buf ? pd_io_read(c->io, SB_LOCATION, 1, buf) : -ENOMEM;
 
-	if (!r) {
+	if (r) {
+		pd_log(c->run->log, PD_LOG_ERR, "%s: reading block 0: %s", pd_io_name(c->io), pd_strerror(r));
+	} else {
 		c->nr_regions = clone_nr_regions(le64_get(c->sb.region_size), le64_get(c->sb.target_size), &why);
 		if (why)
 			found(c, why);

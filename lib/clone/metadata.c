@@ -164,9 +164,14 @@ static int emit_regions(struct clone_view *v, struct clone_emitter *e)
 
 	for (uint64_t j = 0; !r && j < ceil_div(a->nr_values, piece_max(a)); j++) {
 		uint64_t first = j * piece_max(a);
-		const void *values = j < a->nr_pieces ? array_scan_piece(&v->s, a, j, buf) : NULL;
+		uint64_t block = j < a->nr_pieces ? a->block[j] : 0;
+		const void *values = block ? array_scan_piece(&v->s, a, j, buf) : NULL;
 
-		if (!values && v->unreadable == PD_CLONE_REFUSE) {
+		if (!values && block) {		/* it could be read when bits were counted */
+			pd_log(v->run->log, PD_LOG_ERR, "%s: reading block %" PRIu64 " again: it is not what it was",
+			       pd_io_name(v->io), block);
+			r = -EIO;
+		} else if (!values && v->unreadable == PD_CLONE_REFUSE) {
 			r = -EUCLEAN;
 		} else if (!values && v->unreadable == PD_CLONE_HYDRATED) {
 			r = run_of(&x, first * BITSET_WORD_BITS, first * BITSET_WORD_BITS + regions_of(v, j));

@@ -87,7 +87,7 @@ writer()
 	cp old.img out.img
 	"$dev" "$@" >/dev/null 2>err || { no "$*: $(cat err)"; return; }
 	"$tools/${t}_dump" out.img >want.xml	# names of shared parts are others than in the input
-	grep -v '<def\|<ref\|</def' want.xml | cmp -s - <(grep -v '<def\|<ref\|</def' "$t.xml") || no "$*: it dumps otherwise"
+	[[ $1 = *_generate_metadata ]] || grep -v '<def\|<ref\|</def' want.xml | cmp -s - <(grep -v '<def\|<ref\|</def' "$t.xml") || no "$*: it dumps otherwise"
 	[ "$(state out.img old.img "$t")" = valid ] || no "$*: what it writes is $(state out.img old.img "$t")"
 	for kind in read write flush; do
 		cp old.img out.img
@@ -105,6 +105,7 @@ writer()
 	done
 	for n in $(some "$(cp old.img out.img; count W "$@")"); do
 		for sig in kill term int hup; do
+			[[ $1 = *_generate_metadata && $sig != kill ]] && continue
 			[ $((n % 4)) = 1 ] || [ $sig = kill ] || continue
 			case $sig in kill) want=137 ;; term) want=143 ;; int) want=130 ;; *) want=129 ;; esac
 			cp old.img out.img
@@ -119,7 +120,8 @@ writer()
 	(ulimit -f 16; trap '' XFSZ; "$tools/$1" "${@:2}" >/dev/null 2>err)
 	after "$1, a full disk" $? 1 "$t" "$input"
 	truncate -s 40960 out.img; cp out.img less.img
-	case $t in era | clone) return ;; esac	# these need no more than any output must have
+	# these need no more than any output must have
+	case $1 in era* | clone* | *_generate_metadata) return ;; esac
 	"$tools/$1" "${@:2}" >/dev/null 2>err
 	r=$?
 	[ $r = 1 ] && grep -q 'are needed' err && ok || no "$1, too small: $r $(cat err)"
@@ -134,10 +136,33 @@ for t in thin cache era clone; do
 	"$dev" pdata_poke old.img 0 set 'metadata_space_map_root.nr_allocated=+1' || no "no other metadata"
 	writer $t $t.xml ${t}_restore -i $t.xml -o out.img
 	writer $t $t.img ${t}_repair -i $t.img -o out.img
+	writer $t $t.img ${t}_generate_metadata --format -o out.img
 	[ $t = thin ] || continue
 	rm old.img; truncate -s "$(stat -c %s $t.img)" old.img
 	writer $t $t.xml ${t}_restore -i $t.xml -o out.img
 done
+
+# ---- Readers ----
+
+# reader IMAGE COMMAND...: one read that fails is made good, or the command fails and says of which device
+reader()
+{
+	local image=$1 n r
+	shift
+	"$dev" "$@" "$image" >want 2>want.err || { no "$*: $(cat want.err)"; return; }
+	for n in $(some "$(count R "$@" "$image")"); do
+		"$dev" "$1" --io-engine fault-read-"$n":sync "${@:2}" "$image" >out 2>err
+		r=$?
+		if [ $r = 0 ]; then cmp -s out want && ok || no "$*, read $n fails: another output, and status 0"
+		else [ $r = 1 ] && [ -s err ] && ok || no "$*, read $n fails: status $r, $(cat err)"; fi
+	done
+}
+for t in thin cache era clone; do
+	reader $t.img ${t}_check
+	reader $t.img ${t}_dump
+done
+reader thin.img thin_dump --repair
+reader era.img era_invalidate --written-since 1
 
 # ---- In place: old or new ----
 

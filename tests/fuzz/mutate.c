@@ -25,6 +25,7 @@
 #define MAX_KEPT (2u << 20)	/* longer ones are not restored */
 #define MAX_SAID (1u << 20)
 #define OUT_BLOCKS 20000u
+#define MAX_MIB 200	/* 128 for the library; the rest is for images and texts in memory */
 
 static bool aloud;
 static unsigned nr_sound, nr_mended, nr_repaired;	/* shows that all branches are met */
@@ -82,6 +83,33 @@ static double cpu_seconds(void)
 
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+/* ---- Memory: how far the most that was resident rose, from where it is ---- */
+
+static long status_kib(const char *field)
+{
+	FILE *f = fopen("/proc/self/status", "r");
+	char line[128];
+	long kib = 0;
+
+	while (f && fgets(line, sizeof(line), f))
+		if (!strncmp(line, field, strlen(field)))
+			kib = strtol(line + strlen(field), NULL, 10);
+	if (f)
+		fclose(f);
+	return kib;
+}
+
+/* -1 where it cannot be told: sanitizers keep what was freed. */
+static long resident_now(void)
+{
+	FILE *f = __sanitizer_set_death_callback ? NULL : fopen("/proc/self/clear_refs", "w");
+	bool reset = f && fputs("5", f) >= 0;
+
+	if (f && fclose(f))
+		reset = false;
+	return reset ? status_kib("VmRSS:") : -1;
 }
 
 /* ---- What is said and dumped ---- */
@@ -474,6 +502,7 @@ int main(int argc, char **argv)
 	struct fuzz_image *images = calloc((size_t)argc, sizeof(*images));
 	uint64_t first, nr, slowest_seed = 0;
 	double slowest = 0;
+	long largest = 0;
 
 	if (argc < 4) {
 		fprintf(stderr, "usage: mutate FIRST-SEED NR IMAGE...\n");
@@ -489,6 +518,7 @@ int main(int argc, char **argv)
 		const struct fuzz_image *im;
 		struct pd_io *io;
 		const char *why;
+		long before, rose;
 		double t;
 
 		fuzz_seed(seed);
@@ -497,6 +527,7 @@ int main(int argc, char **argv)
 		if (aloud)
 			save("mutated.img", io);
 		alarm(600);
+		before = resident_now();
 		t = cpu_seconds();
 		why = one(im, io);
 		t = cpu_seconds() - t;
@@ -504,9 +535,13 @@ int main(int argc, char **argv)
 			slowest = t;
 			slowest_seed = seed;
 		}
+		rose = before < 0 ? 0 : (status_kib("VmHWM:") - before) / 1024;
+		largest = max_t(long, largest, rose);
+		if (!why && rose > MAX_MIB)
+			why = "too much memory";
 		if (why || t > MAX_SECONDS) {
-			printf("seed %" PRIu64 " (%s): %s, %.1f s\n", seed, im->name,
-			       why ? why : "too slow", t);
+			printf("seed %" PRIu64 " (%s): %s, %.1f s, %ld MiB\n", seed, im->name,
+			       why ? why : "too slow", t, rose);
 			failed++;
 		}
 		pd_io_close(io);
@@ -516,7 +551,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; i < ARRAY_SIZE(texts); i++)
 		free(texts[i].data);
 	free(images);
-	printf("slowest %.3f s (seed %" PRIu64 "), %u sound, %u mended, %u repaired\n%" PRIu64
-	       " passed, %u failed, 0 skipped\n", slowest, slowest_seed, nr_sound, nr_mended, nr_repaired, nr_images ? nr - failed : 0, failed + !nr_images);
+	printf("slowest %.3f s (seed %" PRIu64 "), largest %ld MiB, %u sound, %u mended, %u repaired\n%" PRIu64
+	       " passed, %u failed, 0 skipped\n", slowest, slowest_seed, largest, nr_sound, nr_mended, nr_repaired, nr_images ? nr - failed : 0, failed + !nr_images);
 	return failed || !nr_images;
 }
