@@ -133,11 +133,11 @@ static int find_over(struct comparison *c)
 	};
 	int r;
 
-	/* The superblock may claim 2^40 blocks: what holds nothing is not gone through. */
-	for (uint64_t b = c->any_over ? bits_next(&c->over, 0) : c->over.nr; b < c->over.nr;
-	     b = bits_next(&c->over, b + 1))
-		bits_clear(&c->over, b);
 	c->any_over = c->any_nought = c->leaks = false;
+	/* Set only below bitmaps that are there: the rest may be a size that is only claimed. */
+	for (uint64_t g = bits_next(&sm->kept, 0); g < sm->kept.nr; g = bits_next(&sm->kept, g + 1))
+		for (uint64_t b = g * ENTRIES_PER_BITMAP; b < (g + 1) * ENTRIES_PER_BITMAP && b < c->over.nr; b++)
+			bits_clear(&c->over, b);
 	for (uint64_t i = 0; i < sm->index.nr; i++) {
 		struct index_entry ie;
 		void *buf = sv->s.slots.buf;
