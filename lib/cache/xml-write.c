@@ -8,7 +8,6 @@
 #include "xml/writer.h"
 
 #define EL(e) (&cache_schema.elements[CACHE_EL_##e])
-#define PUT(p, text) (memcpy(p, text, sizeof(text) - 1), (p) + sizeof(text) - 1)
 #define MAPPING_MAX 128u
 
 static struct xml_writer *writer(struct cache_emitter *e)
@@ -42,14 +41,14 @@ static int put_mappings(struct cache_emitter *e, const struct cache_mapping_reco
 		if (!p)
 			return w->err;
 		for (; n; n--, done++) {
-			p = PUT(p, "    <mapping cache_block=\"");
+			p = XML_PUT(p, "    <mapping cache_block=\"");
 			p = xml_put_u64(p, m[done].cblock);
-			p = PUT(p, "\" origin_block=\"");
+			p = XML_PUT(p, "\" origin_block=\"");
 			p = xml_put_u64(p, m[done].oblock);
 			if (m[done].dirty)
-				p = PUT(p, "\" dirty=\"true\"/>\n");
+				p = XML_PUT(p, "\" dirty=\"true\"/>\n");
 			else
-				p = PUT(p, "\" dirty=\"false\"/>\n");
+				p = XML_PUT(p, "\" dirty=\"false\"/>\n");
 		}
 		xml_writer_took(w, p);
 	}
@@ -90,11 +89,11 @@ static int put_hints(struct cache_emitter *e, const struct cache_hint_record *h,
 
 		if (!p)
 			return w->err;
-		p = PUT(p, "    <hint cache_block=\"");
+		p = XML_PUT(p, "    <hint cache_block=\"");
 		p = xml_put_u64(p, h[i].cblock);
-		p = PUT(p, "\" data=\"");
+		p = XML_PUT(p, "\" data=\"");
 		p = put_base64(p, h[i].data);
-		p = PUT(p, "\"/>\n");
+		p = XML_PUT(p, "\"/>\n");
 		xml_writer_took(w, p);
 	}
 	return w->err;

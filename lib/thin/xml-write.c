@@ -5,9 +5,9 @@
 #include "base/util.h"
 #include "thin/elements.h"
 #include "thin/text.h"
+#include "xml/writer.h"
 
 #define EL(e) (&thin_schema.elements[THIN_EL_##e])
-#define PUT(p, text) (memcpy(p, text, sizeof(text) - 1), (p) + sizeof(text) - 1)
 
 static int put_superblock(struct thin_emitter *e, const struct thin_sb_record *sb)
 {
@@ -53,10 +53,10 @@ struct ending {
 
 static void set_ending(struct ending *end, uint32_t time)
 {
-	char *p = PUT(end->text, "\" time=\"");
+	char *p = XML_PUT(end->text, "\" time=\"");
 
 	p = xml_put_u64(p, time);
-	p = PUT(p, "\"/>\n");
+	p = XML_PUT(p, "\"/>\n");
 	end->len = (size_t)(p - end->text);
 	end->time = time;
 }
@@ -64,16 +64,16 @@ static void set_ending(struct ending *end, uint32_t time)
 static char *put_mapping(char *p, const struct thin_mapping_record *m, const struct ending *end)
 {
 	if (m->len == 1) {
-		p = PUT(p, "    <single_mapping origin_block=\"");
+		p = XML_PUT(p, "    <single_mapping origin_block=\"");
 		p = xml_put_u64(p, m->vbegin);
-		p = PUT(p, "\" data_block=\"");
+		p = XML_PUT(p, "\" data_block=\"");
 		p = xml_put_u64(p, m->dbegin);
 	} else {
-		p = PUT(p, "    <range_mapping origin_begin=\"");
+		p = XML_PUT(p, "    <range_mapping origin_begin=\"");
 		p = xml_put_u64(p, m->vbegin);
-		p = PUT(p, "\" data_begin=\"");
+		p = XML_PUT(p, "\" data_begin=\"");
 		p = xml_put_u64(p, m->dbegin);
-		p = PUT(p, "\" length=\"");
+		p = XML_PUT(p, "\" length=\"");
 		p = xml_put_u64(p, m->len);
 	}
 	memcpy(p, end->text, sizeof(end->text));
