@@ -172,7 +172,7 @@ static void play(uint32_t nr, uint64_t seed, unsigned nr_steps, unsigned one_in)
 		pd_io_close(w.old[i % NR_OLD]);
 		CU_ASSERT_EQUAL_FATAL(io_ram_copy(&w.old[i % NR_OLD], w.io), 0);
 	}
-	printf("%u older blocks, %u lists refused, %u harmless ", w.nr_cases, w.nr_refused, w.nr_kept);
+	printf("%u older blocks, %u lists refused, %u harmless\n", w.nr_cases, w.nr_refused, w.nr_kept);
 	CU_ASSERT(w.nr_cases > 10);
 	CU_ASSERT(w.nr_refused > 0);
 	for (unsigned i = 0; i < NR_OLD; i++)
