@@ -130,6 +130,8 @@ bool salvage_orphan_fits(const struct salvage *sv, const struct orphan *o, const
 
 	if (p->rootless)
 		return fits_device(o, d);
+	if (p->hidden)
+		return o->nr_entries <= d->details.mapped_blocks;
 	if (p->height == 0)
 		return false;
 	if (p->height > 0 && o->height + 1 != (unsigned)p->height)

@@ -231,6 +231,10 @@ static int fold_live(struct salvage *sv, bool first)
 			r = mappings_each_lost(&sv->m, d->root, collect, &c);
 		if (sum.damaged || !d->has_details || d->details.mapped_blocks != sum.nr_mappings)
 			sv->sound = false;
+		/* A whole tree that is not what the details say has a stale node in it, whose true children are orphans. */
+		if (!sum.damaged && d->has_details && d->details.mapped_blocks != sum.nr_mappings)
+			r = add_lost(sv, &(struct lost_place){ .block = d->root, .height = -1, .dev = i,
+							       .barred = true, .hidden = true });
 	}
 	return r;
 }

@@ -32,6 +32,7 @@ struct lost_place {
 	unsigned dev;		/* index into devices; UINT32_MAX: only in the metadata snapshot */
 	bool rootless;
 	bool barred;		/* what belongs here cannot be told: it counts as a place, and stays empty */
+	bool hidden;		/* somewhere in this device's tree, all of which can be read: a stale node hides it */
 };
 
 struct orphan {

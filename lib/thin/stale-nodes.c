@@ -19,6 +19,7 @@ struct ref_walk {
 	struct bits stale;		/* name what is free */
 	struct bits suspects;		/* name one of @over, and cannot be cleared of it */
 	struct bits over;		/* named more often than counted */
+	struct bits small;		/* roots of trees that are too small for what their devices have */
 	bool any_zero, any_over, lost;
 };
 
@@ -73,6 +74,8 @@ static int walk_init(struct ref_walk *w, struct salvage *sv)
 		r = bits_init(&w->stale, nr);
 	if (!r)
 		r = bits_init(&w->suspects, nr);
+	if (!r)
+		r = bits_init(&w->small, nr);
 	return r ? r : bits_init(&w->over, nr);
 }
 
@@ -83,6 +86,7 @@ static void walk_exit(struct ref_walk *w)
 	bits_exit(&w->stale);
 	bits_exit(&w->suspects);
 	bits_exit(&w->over);
+	bits_exit(&w->small);
 }
 
 static void count_all(struct ref_walk *w, const struct tree_walk *held)
@@ -220,10 +224,32 @@ static bool drop_suspects(struct ref_walk *w, const struct tree_walk *held)
 	return nr;
 }
 
-static void drop_stale(struct ref_walk *w)
+/*
+ * A device has more mappings than its whole tree could hold, were every leaf full: where there is no node between root and
+ * leaves, it is the root that is an older one. Marks them in @roots.
+ */
+static void find_small_roots(struct salvage *sv, struct bits *roots)
 {
-	for (uint64_t b = bits_next(&w->stale, 0); b < w->stale.nr; b = bits_next(&w->stale, b + 1))
-		w->sv->s.slots.slot[b].state = SLOT_CSUM;
+	for (unsigned i = 0; i < sv->nr_devices; i++) {
+		const struct salvage_device *d = &sv->devices[i];
+		struct mappings_sum sum = { .damaged = true };
+		uint64_t nr_leaves = 1;
+
+		if (!d->has_root || !d->has_details || !usable(sv, d->root) || mappings_peek(&sv->m, d->root, &sum) ||
+		    sum.damaged)
+			continue;
+		if (!(sv->s.slots.slot[d->root].flags & SLOT_LEAF))
+			nr_leaves = sv->s.slots.slot[d->root].height == 1 ? sv->s.slots.slot[d->root].nr : UINT32_MAX;
+		if (d->details.mapped_blocks > nr_leaves * INTERNAL_MAX_ENTRIES)
+			bits_set(roots, d->root);
+	}
+	mappings_forget(&sv->m);
+}
+
+static void drop_blocks(struct salvage *sv, const struct bits *set)
+{
+	for (uint64_t b = bits_next(set, 0); b < set->nr; b = bits_next(set, b + 1))
+		sv->s.slots.slot[b].state = SLOT_CSUM;
 }
 
 int salvage_drop_stale_nodes(struct salvage *sv, const struct tree_walk *held)
@@ -239,12 +265,18 @@ int salvage_drop_stale_nodes(struct salvage *sv, const struct tree_walk *held)
 		r = walk_init(&w, sv);
 		if (!r)
 			count_all(&w, held);
-		if (!r && (w.any_zero || w.any_over || stale_upper) && (w.lost || any_left_over(&w))) {
+		if (!r)
+			find_small_roots(sv, &w.small);
+		if (!r && bits_next(&w.small, 0) < w.small.nr && any_left_over(&w)) {
+			again = true;
+			sv->sound = false;
+			drop_blocks(sv, &w.small);
+		} else if (!r && (w.any_zero || w.any_over || stale_upper) && (w.lost || any_left_over(&w))) {
 			again = true;
 			if (stale_upper)
 				forget_upper(sv);
 			else if (w.any_zero)
-				drop_stale(&w);
+				drop_blocks(sv, &w.stale);
 			else
 				again = drop_suspects(&w, held);
 			sv->sound &= !again;
