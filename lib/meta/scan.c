@@ -48,6 +48,8 @@ enum pd_problem slot_problem(const struct slot *slot, enum block_kind kind)
 		return PD_PR_BLOCK_CSUM;
 	case SLOT_MISPLACED:
 		return PD_PR_BLOCK_MISPLACED;
+	case SLOT_STALE:
+		return PD_PR_BLOCK_STALE;
 	default:
 		return slot->kind == kind ?
 			node_fault_problem((enum node_fault)(slot->state - SLOT_FAULT)) :

@@ -16,6 +16,7 @@ enum slot_state {
 	SLOT_IO,		/* cannot be read */
 	SLOT_CSUM,		/* no kind's checksum fits */
 	SLOT_MISPLACED,		/* checksum right, own number wrong */
+	SLOT_STALE,		/* dropped: sound, but by the counts it is an older version, or may be one */
 	SLOT_FAULT,		/* SLOT_FAULT + enum node_fault: a node unsound in itself */
 };
 

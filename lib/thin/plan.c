@@ -31,6 +31,7 @@ static const char *why_not_node(const struct slot *s)
 	case SLOT_IO: return "cannot be read";
 	case SLOT_CSUM: return "bad checksum";
 	case SLOT_MISPLACED: return "block says it belongs elsewhere";
+	case SLOT_STALE: return "older version of the block";
 	case SLOT_OK: return "not the kind of node that belongs here";
 	default: return "bad btree node";
 	}

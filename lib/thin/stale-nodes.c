@@ -217,7 +217,7 @@ static bool drop_suspects(struct ref_walk *w, const struct tree_walk *held)
 	mappings_forget(&sv->m);
 	nr += bits_count(&w->suspects);
 	for (uint64_t b = bits_next(&w->suspects, 0); b < w->suspects.nr; b = bits_next(&w->suspects, b + 1)) {
-		sv->s.slots.slot[b].state = SLOT_CSUM;
+		sv->s.slots.slot[b].state = SLOT_STALE;
 		if (nr > 1)
 			bits_set(&sv->barred, b);
 	}
@@ -249,7 +249,7 @@ static void find_small_roots(struct salvage *sv, struct bits *roots)
 static void drop_blocks(struct salvage *sv, const struct bits *set)
 {
 	for (uint64_t b = bits_next(set, 0); b < set->nr; b = bits_next(set, b + 1))
-		sv->s.slots.slot[b].state = SLOT_CSUM;
+		sv->s.slots.slot[b].state = SLOT_STALE;
 }
 
 int salvage_drop_stale_nodes(struct salvage *sv, const struct tree_walk *held)

@@ -182,7 +182,7 @@ static bool drop_leaves(struct comparison *c, const struct bits *blocks, const s
 		for (uint32_t i = 0; i < le32_get(c->n->nr_entries); i++)
 			if (mapping_block(node_value64(c->n, i)) < blocks->nr)
 				counts_dec(&c->sv->data.counts, mapping_block(node_value64(c->n, i)));
-		c->sv->s.slots.slot[b].state = SLOT_CSUM;
+		c->sv->s.slots.slot[b].state = SLOT_STALE;
 		bits_clear(&c->leaves, b);
 		any = true;
 	}
@@ -211,7 +211,7 @@ static int cut(struct comparison *c, uint64_t b)
 	if (kept == nr)
 		return 0;
 	if (!kept) {
-		slot->state = SLOT_CSUM;
+		slot->state = SLOT_STALE;
 		return 0;
 	}
 	n->nr_entries = le32_put(kept);

@@ -39,6 +39,7 @@ extern "C" {
 	X(BLOCK_CSUM, "block-checksum", FATAL, DROP_KEYS, "bad checksum")				\
 	X(BLOCK_MISPLACED, "block-misplaced", FATAL, DROP_KEYS, "the block names another place as its own") \
 	X(BLOCK_KIND, "block-kind", FATAL, DROP_KEYS, "the block is of another kind")			\
+	X(BLOCK_STALE, "block-stale", FATAL, DROP_KEYS, "the block is an older version, or may be one")	\
 	X(BLOCK_CYCLE, "block-cycle", FATAL, DROP_KEYS, "the block is below itself, or twice in one tree") \
 	/* btree nodes */									\
 	X(NODE_FLAGS, "node-flags", FATAL, DROP_KEYS, "the node is neither leaf nor internal")		\
