@@ -96,7 +96,8 @@ static int take_namings(void *ctx, unsigned worker, uint64_t block, const void *
 		return r;
 	for (uint32_t i = 0; !r && i < le32_get(n->nr_entries); i++) {
 		uint64_t root = node_value64(n, i);
-		const struct orphan *o = bsearch(&root, t->sv->orphans, t->sv->nr_orphans, sizeof(*o), find_orphan);
+		const struct orphan *o = t->sv->nr_orphans ? bsearch(&root, t->sv->orphans, t->sv->nr_orphans, sizeof(*o),
+								     find_orphan) : NULL;
 
 		if (o)
 			r = add_naming(t, node_key(n, i), (size_t)(o - t->sv->orphans));
