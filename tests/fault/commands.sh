@@ -4,6 +4,8 @@
 # with each block in turn unreadable: what is left of inputs and outputs, and what is said (cli contract, 1.7).
 # shellcheck disable=SC2015 # ok and no end well
 set -u
+# What ignored these signals above us must not decide what the commands do with them.
+[ -n "${DEFAULT_SIGNALS-}" ] || DEFAULT_SIGNALS=1 exec perl -e '$SIG{$_} = "DEFAULT" for qw(INT TERM HUP); exec @ARGV' bash "$0" "$@"
 tools=$(cd "${tools:-../tools}" && pwd)
 here=$(cd "$(dirname -- "$0")" && pwd)
 dev=$tools/pdata_tools_dev

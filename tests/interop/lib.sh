@@ -118,6 +118,7 @@ cache()
 	create "$1" "0 $(sectors "$4") cache $2 $3 $4 $5 $6 ${7:-smq} 2 migration_threshold 1000000"
 }
 dirty() { dmsetup status "$1" | awk '{ print $14 }'; }
+cached() { dmsetup status "$1" | awk '{ sub("/.*", "", $7); print $7 }'; }	# blocks
 wait_clean()
 {
 	local i
