@@ -228,11 +228,10 @@ static int look_at_pieces(struct array_find *f, struct candidate *c)
 
 int array_find(struct array_find *f)
 {
-	struct class classes[2] = { { .first = NULL } }, *of = &classes[0];
+	struct class classes[2] = { { .first = NULL } };	/* whole, damaged */
+	const struct class *of = &classes[0];
 	int r = look_everywhere(f, classes);
 
-	if (!of->nr && f->partial)
-		of = &classes[1];
 	if (!r && f->grows && of->nr && !of->differ && (classes[1].nr || f->nr_broken)) {
 		pd_log(f->run->log, PD_LOG_ERR, "the superblock is lost, and beside an intact %s there is a damaged one, "
 		       "which may be later", f->what);
@@ -242,7 +241,6 @@ int array_find(struct array_find *f)
 	}
 	if (!r && of->nr && !of->differ) {
 		f->root = of->first->a.root;
-		f->whole = of == &classes[0];
 	} else if (!r) {
 		pd_log(f->run->log, PD_LOG_ERR, of->nr ? "the superblock is lost, and %u copies of the %s that fit "
 		       "these sizes differ: nothing tells which is the last" :

@@ -15,7 +15,6 @@ struct array_find {
 	const struct pd_run *run;
 	const char *what;		/* "bitset", "mapping array": for messages */
 	struct array_scan like;		/* of 8-byte values; its root is not used */
-	bool partial;			/* if none is whole, one with lost pieces will do */
 	bool grows;			/* bits are only ever set: what has bits that the one found lacks, or may
 					 * have, because it is damaged, could be later, so there is no telling */
 	/* Value @i as it is to be compared, into @v; false if such an array cannot hold it. */
@@ -23,7 +22,6 @@ struct array_find {
 	void *ctx;
 	/* filled by array_find() */
 	uint64_t root;
-	bool whole;
 	unsigned nr_broken;		/* others that begin like one */
 };
 
